@@ -1,0 +1,81 @@
+/*
+ * conf - config.yaml as typed structs, through one option table.
+ *
+ * Unknown key: warning with line and column.  Wrong type or value: error with
+ * file, line, column, key and what was expected.  ${VAR} in any scalar and
+ * "!file path" (relative to the file's folder, content trimmed) are expanded.
+ * Source: spec/bootstrap.md 3.1, and `identity` of older generations.
+ */
+#ifndef CONF_CONF_H
+#define CONF_CONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/log.h"
+
+struct conf_allowed {
+	char	*ns;		/* "": our own; "*": any */
+	char	*account;	/* "*": any */
+};
+
+struct conf_grpc {
+	uint16_t port;
+	bool	 enable_tls;
+	char	*cert_file, *key_file;		/* "" if unset, never NULL */
+	int64_t	 cert_reload_delay_ns;		/* 0 is taken as 2 s */
+	bool	 auth_enabled;
+	char	*issuer_url, *audience;
+	char	*jwks_file;			/* ours: keys from a file */
+	struct conf_allowed *allowed;
+	size_t	 nallowed;
+};
+
+enum conf_signing { CONF_RS256, CONF_ES256 };
+
+struct conf {
+	bool	 pprof;				/* accepted, warned about */
+	enum log_level log_level;
+	struct {
+		bool	 enabled;
+		char	*address;
+	} api_server;
+	struct conf_grpc grpc;
+	struct {
+		bool	 enabled, cache_tokens;
+	} sa_token;
+	struct {
+		bool	 enabled;
+		uint32_t check_interval_s;	/* 0: off */
+		char	**exclude;		/* regular expressions */
+		size_t	 nexclude;
+	} terminate_orphans;
+	struct {
+		bool	 enabled;
+	} reap_zombies;
+	struct {
+		int64_t	 detached_ttl_ns;	/* 0: never */
+		bool	 allow_unlimited_ttl;
+		bool	 allow_session_detach;
+		bool	 kill_on_lost_attach;	/* ours */
+	} shells;
+	struct {
+		char	*token_path, *public_key_path;	/* "": not configured */
+		enum conf_signing signing_method;
+	} identity;
+};
+
+/* One line, terminated: "config.yaml:12:9: system.grpc.port: ...". */
+#define CONF_ERROR_MAX	512
+
+void	 conf_init(struct conf *c);	/* the platform's defaults */
+void	 conf_finish(struct conf *c);
+
+/* Over what conf_init() left.  Warnings go to the log.  0, or -EINVAL or
+ * -errno with err filled; c is then to be finished. */
+int	 conf_load(struct conf *c, const char *path, char *err, size_t errlen);
+int	 conf_parse(struct conf *c, const char *name, const void *text,
+	    size_t n, char *err, size_t errlen);
+
+#endif

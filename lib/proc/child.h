@@ -1,0 +1,101 @@
+/*
+ * child - fork and exec one program as one user.
+ *
+ * The child is a session leader with its own PTY or its own pipes, default
+ * signals, no inherited descriptor (T18), only the environment it is given,
+ * and the ids it is given: setgroups, setresgid, setresuid, verified (T19).
+ * It enters its directory after the drop; a missing one falls back to "/" and
+ * says so, a hung one hangs the child, never us: whether exec worked is
+ * learned from a pipe, asynchronously.
+ */
+#ifndef PROC_CHILD_H
+#define PROC_CHILD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "loop/loop.h"
+#include "proc/reap.h"
+
+#define CHILD_START_MS	5000	/* fork to exec; a hung home is given up */
+
+struct child_user {
+	uint32_t	 uid, gid;
+	const gid_t	*groups;
+	size_t		 ngroups;
+	bool		 change;	/* false: keep our own (not root) */
+	bool		 may_gain;	/* sudo right: keep bounding set, no
+					 * no_new_privs */
+};
+
+enum child_io {
+	CHILD_PTY,		/* one terminal */
+	CHILD_STREAMS,		/* stdin, stdout and stderr apart */
+	CHILD_MERGED,		/* stderr goes where stdout goes */
+	CHILD_NULL		/* /dev/null three times */
+};
+
+struct child_spec {
+	/* Tried in order until one exists and executes; argv[0] may be NULL
+	 * for "as the path", or "-" for "-" + path (login shell). */
+	const char	*const *paths;		/* NULL ends */
+	const char	*const *argv;		/* NULL ends; argv[0] see above */
+	const char	*const *envp;
+	const char	*cwd;			/* NULL: "/" */
+	struct child_user user;
+	enum child_io	 io;
+	uint16_t	 cols, rows;		/* PTY, set before exec */
+};
+
+/* Where starting failed; the text for the user is child_stage_name(). */
+enum child_stage {
+	CHILD_OK, CHILD_FORK, CHILD_TTY, CHILD_IDS, CHILD_EXEC, CHILD_TIMEOUT
+};
+
+struct child;
+
+struct child_ops {
+	/* exec worked (stage CHILD_OK; path is the program that runs; cwd_err
+	 * is 0, or why "/" was used instead) or did not (err is the errno). */
+	void	(*started)(void *arg, enum child_stage stage, int err,
+		    const char *path, int cwd_err);
+	/* Collected; at this moment still a zombie, see reap.h.  After
+	 * started(), always, once. */
+	void	(*exited)(void *arg, const struct reap_exit *e);
+};
+
+/*
+ * *out is live until child_destroy().  0, or -errno (EAGAIN, ENOMEM, EMFILE)
+ * with nothing started; exec failures come through started().
+ */
+int	 child_spawn(struct child **out, struct loop *l, struct reap *r,
+	    const struct child_spec *spec, const struct child_ops *ops,
+	    void *arg);
+
+/* Our ends, owned by the child until taken: -1 afterwards or if none. */
+int	 child_take_stdin(struct child *c);	/* PTY: the master */
+int	 child_take_stdout(struct child *c);	/* PTY: -1 */
+int	 child_take_stderr(struct child *c);
+
+pid_t	 child_pid(const struct child *c);
+bool	 child_alive(const struct child *c);	/* not collected yet */
+const char *child_tty(const struct child *c);	/* "/dev/pts/3" or "" */
+
+/*
+ * To the process group (the child is its leader) while the pid is surely
+ * ours; -ESRCH once it is collected.  Also SIGCONT after a terminating
+ * signal, so stopped members notice.
+ */
+int	 child_signal_group(struct child *c, int signo);
+
+/* Callbacks stop; a live child is left running and still collected. */
+void	 child_destroy(struct child *c);	/* NULL is allowed */
+
+const char *child_stage_name(enum child_stage s);
+
+/* TIOCSWINSZ on a master; 0 in either is refused: -EINVAL. */
+int	 tty_resize(int master, uint16_t cols, uint16_t rows);
+
+#endif

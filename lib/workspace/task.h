@@ -1,0 +1,73 @@
+/*
+ * task - a running child together with its terminal or its pipes.
+ *
+ * Input is queued (bounded) and written as the child takes it; output is read
+ * only while the taker has room, so a stalled client stops the child and not
+ * our memory.  finished() comes once, after the child was collected and its
+ * output drained: to end of file, or TASK_DRAIN_MS after exit with nothing
+ * new when somebody else still holds the pipe (EX-17).
+ */
+#ifndef WORKSPACE_TASK_H
+#define WORKSPACE_TASK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proc/child.h"
+
+#define TASK_INPUT_MAX	(1024u * 1024)	/* EX-15 */
+#define TASK_READ_MAX	(32u * 1024)	/* one output() */
+#define TASK_DRAIN_MS	200
+#define TASK_HANGUP_MS	2000		/* SIGHUP to SIGKILL */
+
+struct task;
+
+enum task_stream { TASK_STDOUT, TASK_STDERR };
+
+struct task_ops {
+	/* As child_ops.started. */
+	void	(*started)(void *arg, enum child_stage stage, int err,
+		    const char *path, int cwd_err);
+	/* Bytes output() may bring now; 0 stops reading until task_resume().*/
+	size_t	(*room)(void *arg);
+	void	(*output)(void *arg, enum task_stream s, const void *p,
+		    size_t n);
+	/* Half of the input queue is free again.  NULL: don't care. */
+	void	(*writable)(void *arg);
+	/* Everything is over; also after a failed start. */
+	void	(*finished)(void *arg, const struct reap_exit *e);
+};
+
+int	 task_create(struct task **out, struct loop *l, struct reap *r,
+	    const struct child_spec *spec, const struct task_ops *ops,
+	    void *arg);
+
+/* 0, -ENOBUFS over TASK_INPUT_MAX, -EPIPE if stdin is gone (input is then
+ * dropped, EX-11), -ENOMEM. */
+int	 task_input(struct task *t, const void *p, size_t n);
+size_t	 task_input_queued(const struct task *t);
+/* Closes stdin behind what is queued; nothing on a PTY (EX-10, EX-20). */
+void	 task_input_end(struct task *t);
+void	 task_resume(struct task *t);
+
+int	 task_signal(struct task *t, int signo);	/* the group */
+int	 task_resize(struct task *t, uint32_t cols, uint32_t rows);
+
+/*
+ * The client is gone: input already accepted is written as far as the child
+ * takes it at once (SH-13), then SIGHUP (and SIGCONT) to the group and the
+ * terminal's foreground group, the terminal is closed, SIGKILL after
+ * TASK_HANGUP_MS.  Processes that left the group stay (nohup, setsid).  The
+ * task frees itself when the child is collected; no callback follows except
+ * done(), then.
+ */
+void	 task_hangup(struct task *t, void (*done)(void *arg), void *arg);
+
+/* After finished() only. */
+void	 task_destroy(struct task *t);		/* NULL is allowed */
+
+pid_t	 task_pid(const struct task *t);
+const char *task_tty(const struct task *t);
+
+#endif
