@@ -273,9 +273,9 @@ build_musl()
 	    --disable-wrapper --target="$arch-linux-musl" CC="$cc" \
 	    CROSS_COMPILE="${cc%gcc}" \
 	    CFLAGS="-fPIE -ffile-prefix-map=$TOP=. $SECTIONS" &&
-	    make -j"$JOBS" ARFLAGS=rcD AR="${cc%gcc}ar" &&
+	    make -j"$JOBS" AR="${cc%gcc}ar" RANLIB="${cc%gcc}ranlib -D" &&
 	    make install) >"$tmp/log" 2>&1 ||
-	    fail "build: musl does not compile: $(grep -m1 -i error "$tmp/log")"
+	    fail "build: musl does not compile: $(grep -m1 -iE ' error|\*\*\*' "$tmp/log")"
 }
 
 # The kernel's own headers beside musl's, and nothing of glibc's.
