@@ -43,8 +43,12 @@ int	 task_create(struct task **out, struct loop *l, struct reap *r,
 	    const struct child_spec *spec, const struct task_ops *ops,
 	    void *arg);
 
-/* 0, -ENOBUFS over TASK_INPUT_MAX, -EPIPE if stdin is gone (input is then
- * dropped, EX-11), -ENOMEM. */
+/*
+ * Takes a whole piece of any size (a message is at most 4 MiB) while fewer
+ * than TASK_INPUT_MAX bytes wait, so the caller can test before it takes the
+ * piece from its peer.  0, -ENOBUFS at or over TASK_INPUT_MAX, -EPIPE if
+ * stdin is gone (input is then dropped, EX-11), -ENOMEM.
+ */
 int	 task_input(struct task *t, const void *p, size_t n);
 size_t	 task_input_queued(const struct task *t);
 /* Closes stdin behind what is queued; nothing on a PTY (EX-10, EX-20). */
