@@ -45,7 +45,7 @@ struct sessions *sessions_create(struct loop *l, struct reap *r,
 /* Hangs every session up. */
 void	 sessions_destroy(struct sessions *s);
 
-/* 0, -EEXIST (SH-14), -EAGAIN (fork rate), or -errno. */
+/* 0, -EEXIST (SH-14), -EINVAL (size), or -errno of the fork. */
 int	 session_start(struct sessions *s, struct session **out,
 	    const struct session_spec *spec, const struct session_client *cl,
 	    void *arg);
@@ -54,8 +54,11 @@ int	 session_start(struct sessions *s, struct session **out,
 struct session *session_find(struct sessions *s, const char *id,
 	    const char *subject);
 
+/* As task_input(); the caller stops taking input while it is full. */
 int	 session_input(struct session *ss, const void *p, size_t n);
-void	 session_input_end(struct session *ss);	/* no PTY: stdin; PTY: hang-up */
+bool	 session_input_full(const struct session *ss);
+bool	 session_has_pty(const struct session *ss);
+void	 session_input_end(struct session *ss);	/* stdin; no-op on a PTY */
 void	 session_resume(struct session *ss);
 int	 session_resize(struct session *ss, uint32_t cols, uint32_t rows);
 

@@ -1,0 +1,427 @@
+#include "workspace/session.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/str.h"
+#include "loop/loop.h"
+#include "workspace/account.h"
+#include "workspace/stream.h"
+#include "workspace/task.h"
+
+#define COLS_DEFAULT	80u
+#define ROWS_DEFAULT	24u
+#define SIZE_MAX_CELLS	65535u	/* struct winsize has 16 bits */
+#define LAST_SHELL	"/bin/sh"
+#define WHY_MAX		256
+
+/*
+ * STARTING until exec is known to have worked, LIVE until the shell was
+ * collected and its output drained, then ENDED.  HUNG_UP: the client is gone
+ * and the task ends by itself; only done() is still owed.
+ */
+enum session_state { STARTING, LIVE, ENDED, HUNG_UP };
+
+struct session {
+	struct sessions		*owner;
+	struct stream		 stream;	/* id, counters */
+	struct task		*task;
+	enum session_state	 state;
+	bool			 pty;
+	char			*subject;
+	char			 why[WHY_MAX];	/* of a failed start */
+	const struct session_client *client;	/* NULL: nobody listens */
+	void			*client_arg;
+	void			(*done)(void *arg);
+	void			*done_arg;
+	struct loop_task	 end;		/* ended() from a clean stack */
+	struct session		*next, **prevp;
+};
+
+struct sessions {
+	struct loop	*loop;			/* borrowed, all three */
+	struct reap	*reap;
+	struct streams	*streams;
+	struct session	*list;
+	size_t		 count;
+};
+
+struct sessions *
+sessions_create(struct loop *l, struct reap *r, struct streams *st)
+{
+	struct sessions	*s;
+
+	if ((s = calloc(1, sizeof *s)) == NULL)
+		return NULL;
+	s->loop = l;
+	s->reap = r;
+	s->streams = st;
+	return s;
+}
+
+void
+sessions_destroy(struct sessions *s)
+{
+	struct session	*ss, *next;
+
+	if (s == NULL)
+		return;
+	for (ss = s->list; ss != NULL; ss = next) {
+		next = ss->next;
+		if (ss->state == STARTING || ss->state == LIVE)
+			session_lost(ss, NULL, NULL);
+	}
+	for (ss = s->list; ss != NULL; ss = ss->next)
+		ss->owner = NULL;
+	free(s);
+}
+
+size_t
+sessions_count(const struct sessions *s)
+{
+	return s->count;
+}
+
+static void
+session_unlink(struct session *ss)
+{
+	if (ss->owner == NULL)
+		return;
+	*ss->prevp = ss->next;
+	if (ss->next != NULL)
+		ss->next->prevp = ss->prevp;
+	ss->owner->count--;
+}
+
+static void
+session_free(struct session *ss)
+{
+	stream_end(&ss->stream);
+	session_unlink(ss);
+	if (ss->state == ENDED)
+		task_destroy(ss->task);
+	free(ss->subject);
+	free(ss);
+}
+
+static void
+on_started(void *arg, enum child_stage stage, int err, const char *path,
+    int cwd_err)
+{
+	struct session	*ss = arg;
+	const char	*id = ss->stream.id;
+
+	if (stage != CHILD_OK) {
+		snprintf(ss->why, sizeof ss->why, "cannot start a shell: "
+		    "%s: %s: %s", child_stage_name(stage),
+		    path != NULL ? path : "no shell in this image",
+		    strerror(err));
+		log_warn("grpc-shell", "session %s: %s", id, ss->why);
+		return;
+	}
+	ss->state = LIVE;
+	snprintf(ss->stream.params, sizeof ss->stream.params, "cmd=%s, pid=%d",
+	    path, (int)task_pid(ss->task));
+	log_info("grpc-shell", "session %s: started %s as pid %d", id, path,
+	    (int)task_pid(ss->task));
+	if (ss->client == NULL)
+		return;
+	ss->client->started(ss->client_arg, task_tty(ss->task));
+	if (cwd_err != 0 && ss->client != NULL) {
+		char	text[128];
+		int	n = snprintf(text, sizeof text, "k8shell: no home "
+			    "directory (%s), starting in /%s\n",
+			    strerror(cwd_err), ss->pty ? "\r" : "");
+
+		log_warn("grpc-shell", "session %s: home: %s", id,
+		    strerror(cwd_err));
+		ss->client->output(ss->client_arg, text, (size_t)n);
+	}
+}
+
+static size_t
+on_room(void *arg)
+{
+	struct session	*ss = arg;
+
+	return ss->client != NULL ? ss->client->room(ss->client_arg) : 0;
+}
+
+static void
+on_output(void *arg, enum task_stream s, const void *p, size_t n)
+{
+	struct session	*ss = arg;
+
+	(void)s;		/* a shell has one stream of output */
+	ss->stream.bytes_out += n;
+	if (ss->client != NULL)
+		ss->client->output(ss->client_arg, p, n);
+}
+
+static void
+on_writable(void *arg)
+{
+	struct session	*ss = arg;
+
+	if (ss->client != NULL)
+		ss->client->writable(ss->client_arg);
+}
+
+/* The client may release the session in ended(). */
+static void
+session_tell_end(void *arg)
+{
+	struct session	*ss = arg;
+
+	if (ss->client != NULL)
+		ss->client->ended(ss->client_arg,
+		    ss->why[0] != '\0' ? ss->why : NULL);
+	else
+		session_free(ss);
+}
+
+static void
+on_finished(void *arg, const struct reap_exit *e)
+{
+	struct session	*ss = arg;
+
+	ss->state = ENDED;
+	log_info("grpc-shell", "session %s: ended, status %d", ss->stream.id,
+	    reap_exit_code(e));
+	loop_later(ss->owner->loop, &ss->end);
+}
+
+static const struct task_ops shell_task = {
+	.started = on_started,
+	.room = on_room,
+	.output = on_output,
+	.writable = on_writable,
+	.finished = on_finished,
+};
+
+/*
+ * Best shell first (SH-02): the account's, the request's, the last resort.
+ * The first that can be used is what SHELL says.
+ */
+static const char *
+pick_shells(const struct session_spec *spec, const char **paths)
+{
+	const char	*all[] = { spec->account->login_shell,
+			    spec->fallback_shell, LAST_SHELL };
+	size_t		 i, n = 0;
+
+	for (i = 0; i < ARRAY_LEN(all); i++)
+		if (all[i][0] != '\0' && account_shell_usable(all[i]))
+			paths[n++] = all[i];
+	if (n == 0)
+		paths[n++] = LAST_SHELL;	/* for its error message */
+	paths[n] = NULL;
+	return paths[0];
+}
+
+static int
+session_spawn(struct session *ss, const struct session_spec *spec)
+{
+	static const char *const login_argv[] = { "-", NULL };
+	const struct account	*a = spec->account;
+	char			 id_env[32 + STREAM_ID_MAX];
+	const char		*extra[] = { id_env, NULL };
+	const char		*paths[4];
+	char			**env;
+	struct child_spec	 cs = {
+		.paths = paths, .argv = login_argv, .cwd = a->home,
+		.user = { .uid = a->uid, .gid = a->gid, .groups = a->groups,
+		    .ngroups = a->ngroups, .change = geteuid() == 0,
+		    .may_gain = a->sudo || a->uid == 0 },
+		.io = spec->pty ? CHILD_PTY : CHILD_MERGED,
+		.cols = (uint16_t)(spec->cols != 0 ? spec->cols : COLS_DEFAULT),
+		.rows = (uint16_t)(spec->rows != 0 ? spec->rows : ROWS_DEFAULT),
+	};
+	int			 r;
+
+	snprintf(id_env, sizeof id_env, "K8SHELL_SESSION_ID=%s", spec->id);
+	env = account_environment(a, spec->env, spec->nenv,
+	    pick_shells(spec, paths), spec->pty, extra);
+	if (env == NULL)
+		return -ENOMEM;
+	cs.envp = (const char *const *)env;
+	r = task_create(&ss->task, ss->owner->loop, ss->owner->reap, &cs,
+	    &shell_task, ss);
+	free(env);
+	return r;
+}
+
+static bool
+id_taken(const struct sessions *s, const char *id)
+{
+	const struct session	*ss;
+
+	for (ss = s->list; ss != NULL; ss = ss->next)
+		if (ss->state != HUNG_UP && strcmp(ss->stream.id, id) == 0)
+			return true;
+	return false;
+}
+
+static void
+session_link(struct sessions *s, struct session *ss)
+{
+	ss->owner = s;
+	ss->prevp = &s->list;
+	ss->next = s->list;
+	if (s->list != NULL)
+		s->list->prevp = &ss->next;
+	s->list = ss;
+	s->count++;
+}
+
+int
+session_start(struct sessions *s, struct session **out,
+    const struct session_spec *spec, const struct session_client *cl,
+    void *arg)
+{
+	struct session	*ss = NULL;
+	int		 r;
+
+	if (id_taken(s, spec->id))
+		return -EEXIST;
+	if (spec->cols > SIZE_MAX_CELLS || spec->rows > SIZE_MAX_CELLS)
+		return -EINVAL;
+	if ((ss = calloc(1, sizeof *ss)) == NULL)
+		return -ENOMEM;
+	if ((ss->subject = strdup(spec->subject)) == NULL) {
+		r = -ENOMEM;
+		goto out;
+	}
+	snprintf(ss->stream.id, sizeof ss->stream.id, "%s", spec->id);
+	ss->stream.kind = STREAM_SHELL;
+	ss->pty = spec->pty;
+	ss->client = cl;
+	ss->client_arg = arg;
+	ss->end.fn = session_tell_end;
+	ss->end.arg = ss;
+	ss->owner = s;
+	if ((r = session_spawn(ss, spec)) < 0)
+		goto out;
+	session_link(s, ss);
+	stream_add(s->streams, &ss->stream);
+	*out = ss;
+	ss = NULL;
+out:
+	if (ss != NULL)
+		free(ss->subject);
+	free(ss);
+	return r;
+}
+
+struct session *
+session_find(struct sessions *s, const char *id, const char *subject)
+{
+	struct session	*ss;
+
+	for (ss = s->list; ss != NULL; ss = ss->next)
+		if ((ss->state == STARTING || ss->state == LIVE) &&
+		    strcmp(ss->stream.id, id) == 0)
+			return strcmp(ss->subject, subject) == 0 ? ss : NULL;
+	return NULL;
+}
+
+int
+session_input(struct session *ss, const void *p, size_t n)
+{
+	int	r;
+
+	if (ss->state != STARTING && ss->state != LIVE)
+		return -EPIPE;
+	if ((r = task_input(ss->task, p, n)) == 0)
+		ss->stream.bytes_in += n;
+	return r;
+}
+
+bool
+session_input_full(const struct session *ss)
+{
+	return (ss->state == STARTING || ss->state == LIVE) &&
+	    task_input_queued(ss->task) >= TASK_INPUT_MAX;
+}
+
+void
+session_input_end(struct session *ss)
+{
+	if (ss->state == STARTING || ss->state == LIVE)
+		task_input_end(ss->task);
+}
+
+void
+session_resume(struct session *ss)
+{
+	if (ss->state == STARTING || ss->state == LIVE)
+		task_resume(ss->task);
+}
+
+int
+session_resize(struct session *ss, uint32_t cols, uint32_t rows)
+{
+	if (!ss->pty)
+		return -ENOTTY;
+	return task_resize(ss->task, cols, rows);
+}
+
+static void
+on_gone(void *arg)
+{
+	struct session	*ss = arg;
+
+	if (ss->done != NULL)
+		ss->done(ss->done_arg);
+	session_free(ss);
+}
+
+void
+session_lost(struct session *ss, void (*done)(void *arg), void *arg)
+{
+	ss->client = NULL;
+	if (ss->state == ENDED) {
+		if (done != NULL)
+			done(arg);
+		session_free(ss);
+		return;
+	}
+	log_info("grpc-shell", "session %s: client gone, hanging up",
+	    ss->stream.id);
+	ss->state = HUNG_UP;
+	ss->done = done;
+	ss->done_arg = arg;
+	task_hangup(ss->task, on_gone, ss);
+}
+
+void
+session_release(struct session *ss)
+{
+	loop_later_cancel(ss->owner->loop, &ss->end);
+	session_free(ss);
+}
+
+bool
+session_has_pty(const struct session *ss)
+{
+	return ss->pty;
+}
+
+int
+session_cwd(const struct session *ss, char *out, size_t outlen)
+{
+	char	link[64], raw[4096];
+	ssize_t	n;
+
+	if (ss->state != LIVE)
+		return -ESRCH;
+	snprintf(link, sizeof link, "/proc/%d/cwd", (int)task_pid(ss->task));
+	if ((n = readlink(link, raw, sizeof raw)) < 0)
+		return errno == ENOENT ? -ESRCH : -errno;
+	utf8_repair(raw, (size_t)n, out, outlen);
+	return 0;
+}
