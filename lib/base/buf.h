@@ -53,7 +53,11 @@ int	 buf_put_u64(struct buf *b, uint64_t v);
 int	 buf_reserve(struct buf *b, size_t n, uint8_t **p);
 void	 buf_commit(struct buf *b, size_t n);
 
-/* Moves up to n bytes from the head of src to the tail of dst; what fits. */
+/*
+ * Moves up to n bytes from the head of src to the tail of dst; what fits.  If
+ * that is everything and dst is empty, only memory changes hands.  0 with
+ * *moved set (moved may be NULL), or -ENOMEM with nothing moved.
+ */
 int	 buf_move(struct buf *dst, struct buf *src, size_t n, size_t *moved);
 
 /* 0, or -EAGAIN with nothing taken. */
