@@ -33,9 +33,11 @@ void	 str_from_duration(int64_t ns, char *out, size_t outlen);
  * base64url without padding (RFC 7515 section 2) and base64 (RFC 4648, with
  * or without padding where `loose`, else padding as the length demands).
  * Non-canonical last bits, blanks and foreign characters are refused.
- * *outlen: in the room, out the length.  0, -EINVAL or -ENOBUFS.
+ * *outlen: in the room, out the length.  0, -EINVAL or -ENOBUFS; on
+ * -EINVAL bytes of out may have been written.
  */
-int	 base64url_decode(const char *s, size_t n, uint8_t *out, size_t *outlen);
+int	 base64url_decode(const char *s, size_t n, uint8_t *out,
+	    size_t *outlen);
 int	 base64_decode(const char *s, size_t n, bool loose, uint8_t *out,
 	    size_t *outlen);
 
@@ -45,17 +47,29 @@ size_t	 base64_encode(const uint8_t *p, size_t n, char *out);
 /* Well-formed UTF-8 by RFC 3629 (no surrogates, no overlong forms). */
 bool	 utf8_valid(const void *p, size_t n);
 
+/* Length of the well-formed sequence at p, *cp its code point; or 0. */
+size_t	 utf8_next(const void *p, size_t n, uint32_t *cp);
+
+/* Writes 1 to 4 bytes, no terminator; cp must be a Unicode scalar value. */
+size_t	 utf8_put(uint32_t cp, char *out);
+
 /*
  * Copies with every ill-formed sequence replaced by U+FFFD.  The result is
  * terminated and cut at a character boundary; returns its length.
  */
 size_t	 utf8_repair(const void *p, size_t n, char *out, size_t outlen);
 
-/* snprintf that treats truncation as an error: length or -ENAMETOOLONG. */
+/*
+ * snprintf that treats truncation as an error: length, or -ENAMETOOLONG with
+ * out empty.
+ */
 int	 str_format(char *out, size_t outlen, const char *fmt, ...)
 	    __attribute__((format(printf, 3, 4)));
 
-/* dir + "/" + name with exactly one slash; 0 or -ENAMETOOLONG. */
+/*
+ * dir + "/" + name with exactly one slash; an empty dir adds nothing.  0 or
+ * -ENAMETOOLONG.
+ */
 int	 path_join(char *out, size_t outlen, const char *dir, const char *name);
 
 /* Part after the last slash. */
