@@ -6,8 +6,8 @@
  * checked and the peer pays.
  *
  * An arena hands out memory that is freed all at once: one message, one
- * request.  Its first block is kept between resets, so a steady stream of
- * small messages costs no malloc at all.
+ * request.  One block is kept between resets, the largest up to 128 KiB that
+ * the last message made use of: a steady stream of messages costs no malloc.
  */
 #ifndef BASE_MEM_H
 #define BASE_MEM_H
@@ -25,13 +25,13 @@ struct arena_block;
 struct arena {
 	struct arena_block	*blocks;	/* newest first */
 	size_t			 used;		/* bytes of the newest block */
-	size_t			 total;		/* bytes handed out */
+	size_t			 total;		/* handed out, rounded up */
 	size_t			 max;		/* total never exceeds this */
 };
 
 void	 arena_init(struct arena *a, size_t max);
 void	 arena_finish(struct arena *a);
-void	 arena_reset(struct arena *a);		/* keeps one small block */
+void	 arena_reset(struct arena *a);		/* see above */
 
 /* Aligned for any type, not zeroed; NULL at the limit or out of memory. */
 void	*arena_alloc(struct arena *a, size_t n);
