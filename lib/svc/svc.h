@@ -1,7 +1,9 @@
 /*
  * svc - the gRPC services: decode, call the workspace, encode.
  *
- * One const table per service; one struct that all handlers share.
+ * One const table per service; one struct that all handlers share.  Methods
+ * of the contract that have no handler yet are in the tables all the same:
+ * a caller has to be authorised before it learns what is missing (T1).
  */
 #ifndef SVC_SVC_H
 #define SVC_SVC_H
@@ -14,24 +16,50 @@ struct reap;
 struct sessions;
 struct streams;
 
-/* grpc_call_user(); borrowed pointers, owned by the daemon. */
-struct svc {
-	struct loop	*loop;
-	struct reap	*reap;
-	struct sessions	*sessions;
-	struct streams	*streams;
-	const struct identity *identity;
-	/* Fork rate of Shell and Exec together, spec/security.md 2.1. */
-	struct svc_rate {
-		unsigned running;	/* children alive at once */
-		unsigned tokens;
-		uint64_t last_ms;
-	} rate;
+/*
+ * Children started per second, Shell and Exec together, so that no caller
+ * can turn PID 1 into a fork bomb.  A token bucket.
+ */
+struct svc_rate {
+	uint32_t	 burst, per_s;
+	uint64_t	 micro_tokens;		/* millionths of a start */
+	uint64_t	 last_ms;
 };
 
-#define SVC_CHILDREN_MAX	64	/* at once */
-#define SVC_FORK_BURST		32
-#define SVC_FORK_PER_S		20
+/* grpc_call_user(); borrowed pointers, owned by the daemon. */
+struct svc {
+	struct loop		*loop;
+	struct reap		*reap;
+	struct sessions		*sessions;
+	struct streams		*streams;
+	const struct identity	*identity;
+	struct svc_rate		 rate;
+	uint32_t		 starting, starting_max; /* forked, no exec yet */
+};
+
+/* Takes one start; false: over the rate, or too many still starting. */
+bool	 svc_may_start(struct svc *s);
+
+/* The id of a stream from metadata key, or NULL after INVALID_ARGUMENT. */
+const char *svc_stream_id(struct grpc_call *c, const char *key);
+
+/* Handler of what is not served: UNIMPLEMENTED. */
+void	 svc_unimplemented(struct grpc_call *c, const ProtobufCMessage *req);
+
+/* -errno of starting a child, as the status a client understands. */
+enum grpc_status svc_status_of_errno(int err);
+
+/* SshService.Shell, svc_shell.c. */
+void	 svc_shell_message(struct grpc_call *c, const ProtobufCMessage *req);
+void	 svc_shell_ended(struct grpc_call *c);
+void	 svc_shell_writable(struct grpc_call *c);
+void	 svc_shell_gone(struct grpc_call *c);
+
+/* SshService.Exec, svc_exec.c. */
+void	 svc_exec_message(struct grpc_call *c, const ProtobufCMessage *req);
+void	 svc_exec_ended(struct grpc_call *c);
+void	 svc_exec_writable(struct grpc_call *c);
+void	 svc_exec_gone(struct grpc_call *c);
 
 extern const struct grpc_service svc_ssh;
 extern const struct grpc_service svc_system;

@@ -1,0 +1,412 @@
+/*
+ * SshService.Exec: one stream, one command.  Order on the wire: pty (only if
+ * asked for), stdout and stderr as they come, exactly one exit_code, then OK
+ * (EX-01..EX-05).  Every failure to start is told on stderr with an exit
+ * code, since that is what the user's client shows.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "gen/ssh.pb-c.h"
+#include "loop/loop.h"
+#include "svc/svc.h"
+#include "workspace/account.h"
+#include "workspace/command.h"
+#include "workspace/stream.h"
+#include "workspace/task.h"
+
+#define FIELD_STDOUT	1u		/* ExecResponse */
+#define FIELD_STDERR	2u
+#define COLS_DEFAULT	80u
+#define ROWS_DEFAULT	24u
+#define CELLS_MAX	65535u
+
+/* As a shell reports them. */
+#define EXIT_NOT_EXECUTABLE	126
+#define EXIT_NOT_FOUND		127
+
+struct exec {
+	struct svc	*svc;
+	struct grpc_call *call;		/* NULL: the client is gone */
+	struct grpc_work *work;
+	struct task	*task;
+	struct stream	 stream;
+	bool		 starting;	/* counted in svc->starting */
+	bool		 pty;
+	bool		 over;		/* exit_code waits for room */
+	int		 exit_code;
+	struct loop_task end;		/* say_end() from a clean stack */
+};
+
+static void
+left_start(struct exec *ex)
+{
+	if (ex->starting)
+		ex->svc->starting--;
+	ex->starting = false;
+}
+
+static void
+exec_free(struct exec *ex)
+{
+	left_start(ex);
+	loop_later_cancel(ex->svc->loop, &ex->end);
+	stream_end(&ex->stream);
+	free(ex);
+}
+
+static int
+send_exit(struct grpc_call *c, int code)
+{
+	K8shelld__ExecResponse	resp;
+
+	k8shelld__exec_response__init(&resp);
+	resp.response_case = K8SHELLD__EXEC_RESPONSE__RESPONSE_EXIT_CODE;
+	resp.exit_code = code;
+	return grpc_send(c, &resp.base);
+}
+
+/* False: no room yet, svc_exec_writable() comes back. */
+static bool
+say_end(struct exec *ex)
+{
+	if (send_exit(ex->call, ex->exit_code) == -ENOBUFS)
+		return false;
+	grpc_finish(ex->call, GRPC_OK, "%s", "");
+	task_destroy(ex->task);
+	exec_free(ex);
+	return true;
+}
+
+static void
+send_error(struct grpc_call *c, const char *text)
+{
+	char	line[512];
+	int	n = snprintf(line, sizeof line, "k8shell: %s\n", text);
+
+	if (n > 0 && (size_t)n < sizeof line)
+		grpc_send_bytes(c, FIELD_STDERR, line, (size_t)n);
+}
+
+static int
+code_of_failure(enum child_stage stage, int err)
+{
+	if (stage != CHILD_EXEC)
+		return 1;
+	return err == ENOENT || err == ENOTDIR ? EXIT_NOT_FOUND :
+	    EXIT_NOT_EXECUTABLE;
+}
+
+static void
+send_pty(struct grpc_call *c, const char *tty)
+{
+	K8shelld__ExecResponse	resp;
+
+	k8shelld__exec_response__init(&resp);
+	resp.response_case = K8SHELLD__EXEC_RESPONSE__RESPONSE_PTY;
+	resp.pty = (char *)(uintptr_t)tty;
+	grpc_send(c, &resp.base);
+}
+
+static void
+on_started(void *arg, enum child_stage stage, int err, const char *path,
+    int cwd_err)
+{
+	struct exec	*ex = arg;
+	char		 text[400];
+
+	left_start(ex);
+	if (ex->call == NULL)
+		return;
+	if (stage != CHILD_OK) {
+		snprintf(text, sizeof text, "%s: %.256s: %s",
+		    child_stage_name(stage), path != NULL ? path : "",
+		    strerror(err));
+		log_info("grpc-exec", "%s: %s", ex->stream.id, text);
+		send_error(ex->call, text);
+		ex->exit_code = code_of_failure(stage, err);
+		return;
+	}
+	if (ex->pty)
+		send_pty(ex->call, task_tty(ex->task));
+	if (cwd_err != 0) {
+		snprintf(text, sizeof text, "no home directory (%s), running "
+		    "in /", strerror(cwd_err));
+		log_warn("grpc-exec", "%s: %s", ex->stream.id, text);
+		send_error(ex->call, text);
+	}
+}
+
+static size_t
+on_room(void *arg)
+{
+	struct exec	*ex = arg;
+
+	return ex->call != NULL ? grpc_room(ex->call) : 0;
+}
+
+static void
+on_output(void *arg, enum task_stream s, const void *p, size_t n)
+{
+	struct exec	*ex = arg;
+	int		 r;
+
+	ex->stream.bytes_out += n;
+	r = grpc_send_bytes(ex->call,
+	    s == TASK_STDOUT ? FIELD_STDOUT : FIELD_STDERR, p, n);
+	if (r < 0)
+		log_warn("grpc-exec", "%s: output dropped: %s", ex->stream.id,
+		    strerror(-r));
+}
+
+static void
+on_writable(void *arg)
+{
+	struct exec	*ex = arg;
+
+	if (ex->call != NULL)
+		grpc_resume(ex->call);
+}
+
+static void
+exec_end(void *arg)
+{
+	struct exec	*ex = arg;
+
+	/* Input that was held back has no taker any more. */
+	grpc_resume(ex->call);
+	say_end(ex);
+}
+
+static void
+on_finished(void *arg, const struct reap_exit *e)
+{
+	struct exec	*ex = arg;
+
+	if (ex->exit_code == 0)
+		ex->exit_code = reap_exit_code(e);
+	log_info("grpc-exec", "%s: ended, status %d", ex->stream.id,
+	    ex->exit_code);
+	ex->over = true;
+	loop_later(ex->svc->loop, &ex->end);
+}
+
+static const struct task_ops exec_task = {
+	.started = on_started,
+	.room = on_room,
+	.output = on_output,
+	.writable = on_writable,
+	.finished = on_finished,
+};
+
+static uint16_t
+cells(uint32_t v, uint16_t dflt)
+{
+	return v == 0 ? dflt : (uint16_t)(v > CELLS_MAX ? CELLS_MAX : v);
+}
+
+/* The shell that will run, for SHELL: the login shell if there is one. */
+static const char *
+shell_of(const struct account *a, const struct command *cmd)
+{
+	return a->login_shell[0] != '\0' ? a->login_shell : cmd->paths[0];
+}
+
+static int
+exec_spawn(struct exec *ex, const K8shelld__CommandDetails *req,
+    const struct account *a, const struct command *cmd)
+{
+	struct child_spec	 cs = {
+		.paths = (const char *const *)cmd->paths,
+		.argv = (const char *const *)cmd->argv, .cwd = a->home,
+		.user = { .uid = a->uid, .gid = a->gid, .groups = a->groups,
+		    .ngroups = a->ngroups, .change = geteuid() == 0,
+		    .may_gain = a->sudo || a->uid == 0 },
+		.io = req->use_pty ? CHILD_PTY : CHILD_STREAMS,
+		.cols = cells(req->width, COLS_DEFAULT),
+		.rows = cells(req->height, ROWS_DEFAULT),
+	};
+	char			**env;
+	int			 r;
+
+	env = account_environment(a, req->env_vars, req->n_env_vars,
+	    shell_of(a, cmd), req->use_pty, NULL);
+	if (env == NULL)
+		return -ENOMEM;
+	cs.envp = (const char *const *)env;
+	ex->pty = req->use_pty;
+	r = task_create(&ex->task, ex->svc->loop, ex->svc->reap, &cs,
+	    &exec_task, ex);
+	free(env);
+	return r;
+}
+
+static int
+exec_start(struct exec *ex, const K8shelld__CommandDetails *req,
+    const char *id, const struct account *a)
+{
+	struct command	 cmd;
+	int		 r;
+
+	if ((r = command_build(&cmd, a, id, req->command,
+	    req->shell_binary)) < 0)
+		return r;
+	if ((r = exec_spawn(ex, req, a, &cmd)) == 0) {
+		ex->starting = true;
+		ex->svc->starting++;
+		ex->stream.kind = STREAM_EXEC;
+		snprintf(ex->stream.id, sizeof ex->stream.id, "%s", id);
+		snprintf(ex->stream.params, sizeof ex->stream.params,
+		    "cmd=%.240s", req->command);
+		stream_add(ex->svc->streams, &ex->stream);
+		log_info("grpc-exec", "%s: running as uid %u", id, a->uid);
+	}
+	command_finish(&cmd);
+	return r;
+}
+
+static void
+exec_begin(struct grpc_call *c, const K8shelld__CommandDetails *req,
+    const char *id)
+{
+	struct svc	*svc = grpc_call_user(c);
+	struct account	*a = NULL;
+	struct exec	*ex = NULL;
+	const char	*why = NULL;
+	int		 r;
+
+	if (!svc_may_start(svc))
+		why = "too many starts at once", r = -EAGAIN;
+	else if ((r = account_resolve(&a, svc->identity, req->as_user,
+	    &account_files_system, &why)) == 0)
+		r = (ex = calloc(1, sizeof *ex)) == NULL ? -ENOMEM : 0;
+	if (r == 0) {
+		ex->svc = svc;
+		ex->call = c;
+		ex->end.fn = exec_end;
+		ex->end.arg = ex;
+		if ((r = exec_start(ex, req, id, a)) == -EINVAL)
+			why = "the command is blank or its quotes are "
+			    "unbalanced";
+	}
+	account_destroy(a);
+	if (r < 0) {
+		free(ex);
+		why = why != NULL ? why : strerror(-r);
+		send_error(c, why);
+		grpc_finish(c, svc_status_of_errno(r), "%s", why);
+		return;
+	}
+	grpc_call_set_arg(c, ex);
+}
+
+static void
+exec_input(struct exec *ex, const ProtobufCBinaryData *data)
+{
+	if (task_input(ex->task, data->data, data->len) == 0)
+		ex->stream.bytes_in += data->len;
+	if (task_input_queued(ex->task) >= TASK_INPUT_MAX)
+		grpc_pause(ex->call);
+}
+
+static void
+exec_control(struct exec *ex, const K8shelld__ExecRequest *req)
+{
+	int	signo;
+
+	switch (req->request_case) {
+	case K8SHELLD__EXEC_REQUEST__REQUEST_INPUT:
+		exec_input(ex, &req->input);
+		break;
+	case K8SHELLD__EXEC_REQUEST__REQUEST_SIGNAL:
+		if ((signo = command_signal(req->signal)) != 0)
+			task_signal(ex->task, signo);
+		break;
+	case K8SHELLD__EXEC_REQUEST__REQUEST_RESIZE:
+		if (ex->pty)
+			task_resize(ex->task, req->resize->width,
+			    req->resize->height);
+		break;
+	default:
+		/* A second command_details, or a member we don't know. */
+		break;
+	}
+}
+
+void
+svc_exec_message(struct grpc_call *c, const ProtobufCMessage *m)
+{
+	const K8shelld__ExecRequest	*req = (const void *)m;
+	struct exec			*ex = grpc_call_arg(c);
+	const char			*id;
+
+	if (ex != NULL) {
+		if (!ex->over)
+			exec_control(ex, req);
+		return;
+	}
+	if ((id = svc_stream_id(c, "exec-id")) == NULL)
+		return;
+	if (req->request_case !=
+	    K8SHELLD__EXEC_REQUEST__REQUEST_COMMAND_DETAILS)
+		grpc_finish(c, GRPC_INVALID_ARGUMENT,
+		    "the first message is not command_details");
+	else
+		exec_begin(c, req->command_details, id);
+}
+
+void
+svc_exec_ended(struct grpc_call *c)
+{
+	struct exec	*ex = grpc_call_arg(c);
+
+	if (ex == NULL)
+		grpc_finish(c, GRPC_INVALID_ARGUMENT, "no command_details");
+	else if (!ex->over)
+		task_input_end(ex->task);
+}
+
+void
+svc_exec_writable(struct grpc_call *c)
+{
+	struct exec	*ex = grpc_call_arg(c);
+
+	if (ex == NULL)
+		return;
+	if (ex->over)
+		say_end(ex);
+	else
+		task_resume(ex->task);
+}
+
+static void
+on_gone(void *arg)
+{
+	struct exec	*ex = arg;
+
+	grpc_work_done(ex->work);
+	exec_free(ex);
+}
+
+void
+svc_exec_gone(struct grpc_call *c)
+{
+	struct exec	*ex = grpc_call_arg(c);
+
+	if (ex == NULL)
+		return;
+	if (ex->over) {
+		task_destroy(ex->task);
+		exec_free(ex);
+		return;
+	}
+	log_info("grpc-exec", "%s: client gone, hanging up", ex->stream.id);
+	ex->work = grpc_work_begin(c);
+	ex->call = NULL;
+	left_start(ex);
+	task_hangup(ex->task, on_gone, ex);
+}

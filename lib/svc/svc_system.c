@@ -1,0 +1,64 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "base/version.h"
+#include "gen/system.pb-c.h"
+#include "svc/svc.h"
+
+/*
+ * The number before the first dot, of what stands before the first dash
+ * (spec/grpc.md 3.1).  False: not a number, and then anything goes.
+ */
+static bool
+major_of(const char *version, uint64_t *major)
+{
+	size_t	n = strcspn(version, "-");
+	size_t	dot = strcspn(version, ".");
+
+	return mem_to_u64(version, dot < n ? dot : n, UINT32_MAX, major) == 0;
+}
+
+static void
+handshake(struct grpc_call *c, const ProtobufCMessage *m)
+{
+	const K8shelld__HandshakeRequest *req = (const void *)m;
+	K8shelld__HandshakeResponse	  resp;
+	char		version[64], text[256];
+	uint64_t	theirs, ours;
+
+	k8shelld__handshake_response__init(&resp);
+	snprintf(version, sizeof version, "%s-%s", version_string(),
+	    version_commit());
+	resp.server_version = version;
+	resp.accepted = 1;
+	if (major_of(req->client_version, &theirs) &&
+	    major_of(version, &ours) && theirs != ours) {
+		snprintf(text, sizeof text, "client version %.64s does not "
+		    "fit server version %s", req->client_version, version);
+		resp.accepted = 0;
+		resp.message = text;
+	}
+	grpc_reply(c, &resp.base);
+}
+
+#define MISSING(method, how, type) \
+	{ .name = method, .kind = how, \
+	  .request = &k8shelld__##type##__descriptor, \
+	  .message = svc_unimplemented }
+
+static const struct grpc_method methods[] = {
+	{ .name = "Handshake", .kind = GRPC_UNARY,
+	  .request = &k8shelld__handshake_request__descriptor,
+	  .message = handshake },
+	MISSING("SystemInfo", GRPC_UNARY, system_info_request),
+	MISSING("GetLogsStream", GRPC_SERVER_STREAM,
+	    system_logs_stream_request),
+	MISSING("GetLogsPage", GRPC_UNARY, get_logs_page_request),
+	MISSING("SystemInfoHistory", GRPC_UNARY, system_info_history_request),
+	MISSING("GetBlueprint", GRPC_UNARY, get_blueprint_request),
+};
+
+const struct grpc_service svc_system = {
+	"/k8shelld.SystemService/", methods, ARRAY_LEN(methods)
+};
