@@ -18,6 +18,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/* Collected per call: a fork bomb must not keep the loop from turning. */
+#define REAP_BATCH	1024u
+
 struct reap;
 
 struct reap_exit {
@@ -31,23 +34,40 @@ struct reap_entry {
 	pid_t	 pid;
 	void	(*fn)(void *arg, const struct reap_exit *e);
 	void	*arg;
-	struct reap_entry *next, **prevp;	/* NULL: not registered */
+	struct reap *reap;		/* NULL: not registered */
+	struct reap_entry *next, **prevp;
 };
 
 /* NULL: out of memory. */
 struct reap *reap_create(bool adopt);
+/* NULL is allowed.  Entries still registered are unregistered, uncalled. */
 void	 reap_destroy(struct reap *r);
 
+/* fn may register, forget and spawn; it may not call reap_run(). */
 void	 reap_watch(struct reap *r, struct reap_entry *e);
-/* The child is then collected, its status dropped. */
+
+/*
+ * The child is then collected, its status dropped.  Without adopt this needs
+ * a few bytes; if there are none, the child stays a zombie.  No-op if e is
+ * not registered.
+ */
 void	 reap_forget(struct reap_entry *e);
 
-/* On SIGCHLD, and once after start.  Returns how many were collected. */
+/* The same where e came from malloc: the registry frees it; can't fail. */
+void	 reap_forget_owned(struct reap_entry *e);
+
+/*
+ * On SIGCHLD, and once after start.  Returns how many were collected; after
+ * REAP_BATCH it sends SIGCHLD to ourselves, so that the rest comes next turn.
+ */
 unsigned reap_run(struct reap *r);
 
 uint64_t reap_adopted(const struct reap *r);	/* collected orphans so far */
 
 /* Shell's way: status, or 128 + signal number (EX-03). */
 int	 reap_exit_code(const struct reap_exit *e);
+
+/* Orphans below us become our children, as they do for PID 1.  0 or -errno. */
+int	 reap_become_subreaper(void);
 
 #endif

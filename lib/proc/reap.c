@@ -1,0 +1,272 @@
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "proc/reap.h"
+
+#define REAP_BUCKETS_MIN	64	/* a power of two, as all sizes here */
+
+struct reap {
+	bool		 adopt;
+	size_t		 nbuckets, count;
+	struct reap_entry **buckets;	/* by pid; pids come in sequence */
+	uint64_t	 adopted;
+};
+
+static struct reap_entry **
+bucket_of(const struct reap *r, pid_t pid)
+{
+	return &r->buckets[(size_t)pid & (r->nbuckets - 1)];
+}
+
+static void
+entry_link(struct reap_entry *e, struct reap_entry **head)
+{
+	e->next = *head;
+	e->prevp = head;
+	if (e->next != NULL)
+		e->next->prevp = &e->next;
+	*head = e;
+}
+
+static void
+entry_unlink(struct reap_entry *e)
+{
+	*e->prevp = e->next;
+	if (e->next != NULL)
+		e->next->prevp = e->prevp;
+	e->next = NULL;
+	e->prevp = NULL;
+}
+
+static struct reap_entry *
+entry_find(const struct reap *r, pid_t pid)
+{
+	struct reap_entry	*e;
+
+	for (e = *bucket_of(r, pid); e != NULL; e = e->next)
+		if (e->pid == pid)
+			return e;
+	return NULL;
+}
+
+static void
+entry_remove(struct reap_entry *e)
+{
+	entry_unlink(e);
+	e->reap->count--;
+	e->reap = NULL;
+}
+
+struct reap *
+reap_create(bool adopt)
+{
+	struct reap	*r;
+
+	if ((r = calloc(1, sizeof *r)) == NULL)
+		return NULL;
+	r->adopt = adopt;
+	r->nbuckets = REAP_BUCKETS_MIN;
+	r->buckets = calloc(r->nbuckets, sizeof *r->buckets);
+	if (r->buckets == NULL) {
+		free(r);
+		return NULL;
+	}
+	return r;
+}
+
+/* For a child whose owner lost interest: the entry is all there is to free. */
+static void
+drop_status(void *arg, const struct reap_exit *e)
+{
+	(void)e;
+	free(arg);
+}
+
+void
+reap_destroy(struct reap *r)
+{
+	struct reap_entry	*e;
+	size_t			 i;
+
+	if (r == NULL)
+		return;
+	for (i = 0; i < r->nbuckets; i++)
+		while ((e = r->buckets[i]) != NULL) {
+			entry_remove(e);
+			if (e->fn == drop_status)
+				free(e);
+		}
+	free(r->buckets);
+	free(r);
+}
+
+/* Out of memory only means longer chains. */
+static void
+grow(struct reap *r)
+{
+	struct reap_entry	**old = r->buckets, **mem, *e;
+	size_t			  n = r->nbuckets, i;
+
+	if ((mem = calloc(n * 2, sizeof *mem)) == NULL)
+		return;
+	r->buckets = mem;
+	r->nbuckets = n * 2;
+	for (i = 0; i < n; i++)
+		while ((e = old[i]) != NULL) {
+			entry_unlink(e);
+			entry_link(e, bucket_of(r, e->pid));
+		}
+	free(old);
+}
+
+void
+reap_watch(struct reap *r, struct reap_entry *e)
+{
+	assert(e->pid > 0 && e->fn != NULL);
+	if (r->count >= r->nbuckets)
+		grow(r);
+	e->reap = r;
+	entry_link(e, bucket_of(r, e->pid));
+	r->count++;
+}
+
+void
+reap_forget(struct reap_entry *e)
+{
+	struct reap		*r = e->reap;
+	struct reap_entry	*ghost;
+
+	if (r == NULL)
+		return;
+	entry_remove(e);
+	if (r->adopt || (ghost = calloc(1, sizeof *ghost)) == NULL)
+		return;
+	ghost->pid = e->pid;
+	ghost->fn = drop_status;
+	ghost->arg = ghost;
+	reap_watch(r, ghost);
+}
+
+void
+reap_forget_owned(struct reap_entry *e)
+{
+	if (e->reap == NULL) {
+		free(e);
+		return;
+	}
+	e->fn = drop_status;
+	e->arg = e;
+}
+
+/*
+ * Looks for an ended child and leaves it a zombie.  id 0: any child.
+ * True and *out if there is one.
+ */
+static bool
+peek(pid_t id, struct reap_exit *out)
+{
+	siginfo_t	si;
+	int		r;
+
+	do {
+		si.si_pid = 0;		/* what "nothing yet" looks like */
+		r = waitid(id == 0 ? P_ALL : P_PID, (id_t)id, &si,
+		    WEXITED | WNOHANG | WNOWAIT);
+	} while (r == -1 && errno == EINTR);
+	if (r == -1 || si.si_pid == 0)
+		return false;
+	out->pid = si.si_pid;
+	out->signaled = si.si_code != CLD_EXITED;
+	out->value = si.si_status;
+	return true;
+}
+
+/* The owner first, the pid's freedom second. */
+static void
+deliver(struct reap *r, struct reap_entry *e, const struct reap_exit *ex)
+{
+	siginfo_t	si;
+
+	if (e != NULL) {
+		entry_remove(e);
+		e->fn(e->arg, ex);	/* may free e */
+	} else {
+		r->adopted++;
+	}
+	while (waitid(P_PID, (id_t)ex->pid, &si, WEXITED | WNOHANG) == -1 &&
+	    errno == EINTR)
+		continue;
+}
+
+/*
+ * Somebody else's zombie hides ours from a look at all children: ask for each
+ * of ours.  Callbacks may change the table meanwhile, so everything is moved
+ * to a list first and goes back one by one.
+ */
+static unsigned
+run_each(struct reap *r, unsigned max)
+{
+	struct reap_entry	*todo = NULL, *e;
+	struct reap_exit	 ex;
+	unsigned		 n = 0;
+	size_t			 i;
+
+	for (i = 0; i < r->nbuckets; i++)
+		while ((e = r->buckets[i]) != NULL) {
+			entry_unlink(e);
+			entry_link(e, &todo);
+		}
+	while ((e = todo) != NULL) {
+		entry_unlink(e);
+		entry_link(e, bucket_of(r, e->pid));
+		if (n < max && peek(e->pid, &ex)) {
+			deliver(r, e, &ex);
+			n++;
+		}
+	}
+	return n;
+}
+
+unsigned
+reap_run(struct reap *r)
+{
+	struct reap_entry	*e;
+	struct reap_exit	 ex;
+	unsigned		 n = 0;
+
+	while (n < REAP_BATCH && peek(0, &ex)) {
+		if ((e = entry_find(r, ex.pid)) == NULL && !r->adopt) {
+			n += run_each(r, REAP_BATCH - n);
+			break;
+		}
+		deliver(r, e, &ex);
+		n++;
+	}
+	if (n == REAP_BATCH)
+		kill(getpid(), SIGCHLD);
+	return n;
+}
+
+uint64_t
+reap_adopted(const struct reap *r)
+{
+	return r->adopted;
+}
+
+int
+reap_exit_code(const struct reap_exit *e)
+{
+	return e->signaled ? 128 + e->value : e->value;
+}
+
+int
+reap_become_subreaper(void)
+{
+	return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == -1 ? -errno : 0;
+}
