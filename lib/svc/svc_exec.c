@@ -175,11 +175,7 @@ on_writable(void *arg)
 static void
 exec_end(void *arg)
 {
-	struct exec	*ex = arg;
-
-	/* Input that was held back has no taker any more. */
-	grpc_resume(ex->call);
-	say_end(ex);
+	say_end(arg);
 }
 
 static void

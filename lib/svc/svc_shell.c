@@ -132,7 +132,6 @@ on_ended(void *arg, const char *why)
 	session_release(sh->session);
 	sh->session = NULL;
 	sh->over = true;
-	grpc_resume(sh->call);
 	say_end(sh);
 }
 
