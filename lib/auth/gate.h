@@ -25,6 +25,13 @@ struct gate_options {
 	const char		*own_namespace;	/* "default" if unknown */
 	struct oidc		*oidc;		/* borrowed, NULL: no SA tokens */
 	const struct identity	*identity;	/* borrowed, NULL: no JWT */
+	/*
+	 * A shared secret (standalone --token-file): TCP callers present the
+	 * file's content, blanks trimmed, at least 16 bytes; compared in
+	 * constant time, re-read when the file changes, checked before JWT
+	 * and SA tokens.  Subject "token".  NULL: none.
+	 */
+	const char		*token_file;
 	bool			 enabled;	/* false: TCP callers are not
 						 * authenticated */
 	uint32_t		 owner_uid;	/* Unix peers: this uid or 0 */
