@@ -2,8 +2,9 @@
  * json - pull reader and writer, RFC 8259.
  *
  * The reader walks bytes that stay where they are; it allocates nothing, is
- * limited in depth, refuses duplicate keys where asked, trailing bytes, and
- * ill-formed UTF-8.  Strings come out decoded into a caller's buffer.
+ * limited in depth, refuses trailing bytes, ill-formed UTF-8 and half surrogate
+ * pairs.  Strings come out decoded into a caller's buffer.  Keys may repeat:
+ * who reads an object knows which it has seen.
  */
 #ifndef BASE_JSON_H
 #define BASE_JSON_H
@@ -42,12 +43,12 @@ enum json_type json_next(struct json *j);
 /* Skips the value whose first token was just read.  0 or -EINVAL. */
 int	 json_skip(struct json *j, enum json_type first);
 
-/* Offset of the last token, for messages. */
+/* Offset of the last token or of the error, for messages. */
 size_t	 json_offset(const struct json *j);
 
 /*
  * Decodes the last KEY or STRING (escapes, surrogate pairs) and terminates
- * it.  A NUL inside is refused.  0, -EINVAL, -ENOBUFS.
+ * it.  A NUL inside is refused.  0, -EINVAL, -ENOBUFS; out is empty then.
  */
 int	 json_text(const struct json *j, char *out, size_t outlen);
 bool	 json_is(const struct json *j, const char *text);
@@ -56,8 +57,10 @@ bool	 json_is(const struct json *j, const char *text);
 int	 json_int(const struct json *j, int64_t *v);
 
 /*
- * Writer: puts into a buf, commas and quotes are its business.  The first
- * failure sticks and is returned by json_put_done().
+ * Writer: puts into a buf, commas and quotes are its business.  Text that is
+ * not UTF-8 leaves with U+FFFD in it, a NULL string as null.  The first failure
+ * sticks and is returned by json_put_done(): -ENOBUFS, -ENOMEM, or -EINVAL if
+ * something was left open; the buf then holds an unusable part.
  */
 struct json_out {
 	struct buf	*out;		/* borrowed */
