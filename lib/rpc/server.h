@@ -88,6 +88,9 @@ struct grpc_options {
 	size_t			 nservices;
 	struct grpc_auth	 auth;		/* check NULL: allow all */
 	const struct h2_limits	*limits;	/* NULL: defaults */
+	/* 0: the constants above. */
+	uint32_t		 conns_max, conns_unauth_max;
+	uint32_t		 first_token_ms, idle_ms;
 	void			*user;		/* grpc_call_user() */
 };
 
