@@ -30,6 +30,8 @@ enum grpc_status {
 #define GRPC_PREFIX_LEN		5u
 #define GRPC_DATA_MAX		(32u * 1024)	/* outbound data chunk */
 #define GRPC_DEPTH_MAX		16		/* nesting of messages (G17) */
+#define GRPC_FIELDS_MAX		65536u		/* per message: an empty field is
+						 * 2 bytes sent, 50 decoded */
 
 const char *grpc_status_name(enum grpc_status s);	/* "NOT_FOUND" */
 
@@ -75,7 +77,11 @@ bool	 grpc_cut_idle(const struct grpc_cutter *c);	/* between messages */
 int	 grpc_wire_check(const ProtobufCMessageDescriptor *d,
 	    const uint8_t *p, size_t n, const char **why);
 
-/* Checks, then decodes into arena.  NULL: *why says what (also "memory"). */
+/*
+ * Checks, then decodes into arena.  NULL: *why says what, GRPC_WHY_MEMORY if
+ * the arena was at fault.
+ */
+#define GRPC_WHY_MEMORY		"memory"
 ProtobufCMessage *grpc_decode(const ProtobufCMessageDescriptor *d,
 	    const uint8_t *p, size_t n, struct arena *a, const char **why);
 
