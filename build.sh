@@ -63,6 +63,16 @@ fail()
 	die "$@"
 }
 
+# room WHAT MIB: stops before a full disk does; apt waits for ever on one.
+room()
+{
+	local free
+
+	free=$(df -Pm . | awk 'NR == 2 { print $4 }')
+	[ "${free:-0}" -ge "$2" ] ||
+	    die "$1: the disk is full: $PWD has $free MiB left, $2 are needed"
+}
+
 as_root()
 {
 	if [ "$(id -u)" = 0 ]; then
@@ -157,23 +167,24 @@ private_lists()
 	    die "fetch: no Debian $suite package source is configured here"
 }
 
-# fetch_pool DIR: the pinned files straight from the mirrors' pools, for when
+# fetch_pool URIS: the pinned files straight from the mirrors' pools, for when
 # the index only knows a newer version.
 fetch_pool()
 {
-	local base sum name pool=
+	local base sum name rest pool='' got
 
-	while read -r sum name pool_; do
+	while read -r sum name rest; do
 		case $sum in
 		'#'*|'') continue ;;
-		package) pool=${pool_#* }; continue ;;
+		package) pool=${rest#* }; continue ;;
 		esac
-		[ ! -s "$name" ] || continue
+		got=
 		for base in $1; do
-			/usr/lib/apt/apt-helper "${apt_opts[@]}" download-file \
-			    "${base%/}/$pool/$name" "$name" "SHA256:$sum" \
-			    >>"$log" 2>&1 && break
-		done || return 1
+			timeout 120 /usr/lib/apt/apt-helper "${apt_opts[@]}" \
+			    download-file "${base%/}/$pool/$name" "$name" \
+			    "SHA256:$sum" >>"$log" 2>&1 && got=1 && break
+		done
+		[ -n "$got" ] || return 1
 	done <"$TOP/deps.lock"
 }
 
@@ -190,6 +201,8 @@ cmd_fetch()
 	    printf "%s %s, ", $2, $3 }' deps.lock | sed 's/, $//')"
 	rm -rf "$new"
 	mkdir -p "$new/apt" || fail "fetch: cannot create deps/"
+	cd "$new"
+	room fetch 120
 	log=$new/log
 	private_lists "$new/apt"
 	apt_opts=(-o Dir::Etc::SourceList=/dev/null
@@ -197,17 +210,18 @@ cmd_fetch()
 	    -o Dir::State::Lists="$new/apt/lists"
 	    -o Dir::Cache="$new/apt/cache" -o Acquire::Retries=2
 	    -o APT::Sandbox::User=root -o Acquire::http::Timeout=30)
-	wanted=$(awk '$1 == "package" { print $2 "=" $3 }' deps.lock)
-	cd "$new"
-	apt-get "${apt_opts[@]}" update >"$log" 2>&1 || :
+	wanted=$(awk '$1 == "package" { print $2 "=" $3 }' "$TOP/deps.lock")
+	timeout 300 apt-get "${apt_opts[@]}" update >"$log" 2>&1 || :
 	# shellcheck disable=SC2086
-	if ! apt-get "${apt_opts[@]}" --only-source --download-only \
+	if ! timeout 300 apt-get "${apt_opts[@]}" --only-source --download-only \
 	    source $wanted >>"$log" 2>&1; then
 		uris=$(apt-get "${apt_opts[@]}" indextargets \
 		    --format '$(REPO_URI)' 'Created-By: Sources' | sort -u)
 		fetch_pool "$uris" || {
 			cd "$TOP"
-			fail "fetch: $(grep '^E:' "$log" | tail -n 1)"
+			bad=$(grep -m1 -E 'Hash Sum|Failed to fetch' "$log" ||
+			    grep '^E:' "$log" | tail -n 1) || :
+			fail "fetch: ${bad#[EW]: }"
 		}
 	fi
 	cd "$TOP"
@@ -361,6 +375,7 @@ build_deps()
 	    "$cc" --version; } | sha256sum)
 	[ "$(cat "$final/.key" 2>/dev/null)" != "$key" ] || return 0
 
+	room build 200
 	deps_present || cmd_fetch
 	say "build: musl, bearssl, protobuf-c, libyaml for $arch (once)"
 	tmp=$TOP/build/deps/tmp.$arch
