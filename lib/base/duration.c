@@ -150,7 +150,7 @@ str_from_duration(int64_t ns, char *out, size_t outlen)
 	const char	*minus = ns < 0 ? "-" : "", *name = "s";
 	uint64_t	 v = ns < 0 ? -(uint64_t)ns : (uint64_t)ns;
 	uint64_t	 unit = NS_S, minutes = v / NS_MIN;
-	char		 sec[32];
+	char		 sec[64];
 
 	if (v > 0 && v < NS_S) {
 		unit = v < NS_US ? 1 : v < NS_MS ? NS_US : NS_MS;
