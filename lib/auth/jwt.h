@@ -17,6 +17,7 @@
 #define JWT_KEYS_MAX	16
 #define JWT_KID_MAX	128
 #define JWT_AUD_MAX	8
+#define JWT_ROLES_MAX	64
 
 enum jwt_alg { JWT_RS256, JWT_ES256 };
 
@@ -28,7 +29,12 @@ int	 jwt_key_from_pem(struct jwt_key **out, const void *pem, size_t n,
 	    enum jwt_alg alg, const char **err);
 void	 jwt_key_destroy(struct jwt_key *k);
 
-/* A JWK Set; keys of other types or uses are skipped. */
+/*
+ * A JWK Set.  Keys of other types or uses, weak ones and whatever comes after
+ * JWT_KEYS_MAX are skipped; of two keys with one id the first counts.  *out
+ * is written only on success.  0, -EINVAL (not a set, or no key of use in
+ * it; *err: static text), -ENOMEM.
+ */
 struct jwt_keys {
 	struct jwt_key	*key[JWT_KEYS_MAX];
 	char		 kid[JWT_KEYS_MAX][JWT_KID_MAX + 1];
@@ -50,7 +56,7 @@ struct jwt_claims {
 	bool	 has_uid, has_gid;
 	uint32_t uid, gid;
 	bool	 sudo;
-	char	 roles[16][64];
+	char	 roles[JWT_ROLES_MAX][64];
 	size_t	 nroles;
 };
 
@@ -60,10 +66,18 @@ struct jwt_claims {
  */
 int	 jwt_peek_kid(const char *token, size_t n, char *kid, const char **why);
 
-/* Signature with this key, then time rules at `now` (seconds).  0, -EACCES
- * (signature, expired, not yet valid) or -EINVAL (syntax); *why static. */
+/*
+ * Signature with this key, then the claims, then their times at `now`
+ * (seconds since 1970).  0, -EACCES (signature, expired, not yet valid) or
+ * -EINVAL (syntax, algorithm, a claim of the wrong type); *why static.
+ * Claims of a token that is refused come out empty.
+ */
 int	 jwt_verify(const struct jwt_key *key, const char *token, size_t n,
 	    int64_t now, struct jwt_claims *claims, const char **why);
+
+/* exp, nbf and iat alone, of claims verified before.  0 or -EACCES. */
+int	 jwt_check_times(const struct jwt_claims *c, int64_t now,
+	    const char **why);
 bool	 jwt_has_audience(const struct jwt_claims *c, const char *aud);
 
 #endif
