@@ -18,8 +18,11 @@
 
 #include "loop/loop.h"
 #include "proc/reap.h"
+#include "proc/tty.h"
 
 #define CHILD_START_MS	5000	/* fork to exec; a hung home is given up */
+
+struct rlimit;
 
 struct child_user {
 	uint32_t	 uid, gid;
@@ -27,26 +30,31 @@ struct child_user {
 	size_t		 ngroups;
 	bool		 change;	/* false: keep our own (not root) */
 	bool		 may_gain;	/* sudo right: keep bounding set, no
-					 * no_new_privs */
+					 * no_new_privs; so it is for uid 0 */
 };
 
 enum child_io {
 	CHILD_PTY,		/* one terminal */
-	CHILD_STREAMS,		/* stdin, stdout and stderr apart */
+	CHILD_STREAMS,		/* stdin, stdout and stderr apart: pipes */
 	CHILD_MERGED,		/* stderr goes where stdout goes */
-	CHILD_NULL		/* /dev/null three times */
+	CHILD_NULL,		/* /dev/null three times */
+	CHILD_SOCKETS		/* as STREAMS, but faster socket pairs, which
+				 * can't be opened again as /dev/stdout */
 };
 
 struct child_spec {
-	/* Tried in order until one exists and executes; argv[0] may be NULL
-	 * for "as the path", or "-" for "-" + path (login shell). */
+	/* Tried in order until one exists and executes: absolute, or a bare
+	 * name looked up on PATH of envp. */
 	const char	*const *paths;		/* NULL ends */
-	const char	*const *argv;		/* NULL ends; argv[0] see above */
+	/* argv[0] is always there, and NULL for "as the path", or "-" for
+	 * "-" + path (login shell); NULL ends the rest. */
+	const char	*const *argv;
 	const char	*const *envp;
 	const char	*cwd;			/* NULL: "/" */
 	struct child_user user;
 	enum child_io	 io;
 	uint16_t	 cols, rows;		/* PTY, set before exec */
+	const struct rlimit *nofile;		/* RLIMIT_NOFILE; NULL: ours */
 };
 
 /* Where starting failed; the text for the user is child_stage_name(). */
@@ -57,24 +65,30 @@ enum child_stage {
 struct child;
 
 struct child_ops {
-	/* exec worked (stage CHILD_OK; path is the program that runs; cwd_err
-	 * is 0, or why "/" was used instead) or did not (err is the errno). */
+	/*
+	 * exec worked (stage CHILD_OK; path is the program that runs; cwd_err
+	 * is 0, or why "/" was used instead) or did not (err is the errno,
+	 * path the one of spec->paths it is about, or NULL).
+	 */
 	void	(*started)(void *arg, enum child_stage stage, int err,
 		    const char *path, int cwd_err);
 	/* Collected; at this moment still a zombie, see reap.h.  After
-	 * started(), always, once. */
+	 * started(), always, once; late if the kernel holds a killed child
+	 * on a hung file system. */
 	void	(*exited)(void *arg, const struct reap_exit *e);
 };
 
 /*
- * *out is live until child_destroy().  0, or -errno (EAGAIN, ENOMEM, EMFILE)
- * with nothing started; exec failures come through started().
+ * *out is live until child_destroy().  0, or -errno with nothing started
+ * (EAGAIN, ENOMEM, EMFILE; of tty_open() for CHILD_PTY); exec failures come
+ * through started().  spec is not needed afterwards.
  */
 int	 child_spawn(struct child **out, struct loop *l, struct reap *r,
 	    const struct child_spec *spec, const struct child_ops *ops,
 	    void *arg);
 
-/* Our ends, owned by the child until taken: -1 afterwards or if none. */
+/* Our ends, non-blocking, owned by the child until taken: -1 afterwards or
+ * if none. */
 int	 child_take_stdin(struct child *c);	/* PTY: the master */
 int	 child_take_stdout(struct child *c);	/* PTY: -1 */
 int	 child_take_stderr(struct child *c);
@@ -86,16 +100,18 @@ const char *child_tty(const struct child *c);	/* "/dev/pts/3" or "" */
 /*
  * To the process group (the child is its leader) while the pid is surely
  * ours; -ESRCH once it is collected.  Also SIGCONT after a terminating
- * signal, so stopped members notice.
+ * signal, so stopped members notice.  Before started() only the child itself
+ * is there to get it.
  */
 int	 child_signal_group(struct child *c, int signo);
 
-/* Callbacks stop; a live child is left running and still collected. */
+/*
+ * Callbacks stop; a live child is left running and still collected, unless
+ * it has not started: then nobody would ever know of it, and it is killed.
+ * Safe from any callback.
+ */
 void	 child_destroy(struct child *c);	/* NULL is allowed */
 
 const char *child_stage_name(enum child_stage s);
-
-/* TIOCSWINSZ on a master; 0 in either is refused: -EINVAL. */
-int	 tty_resize(int master, uint16_t cols, uint16_t rows);
 
 #endif

@@ -1,3 +1,4 @@
+/* See reap.h. */
 #include <assert.h>
 #include <errno.h>
 #include <signal.h>
