@@ -16,6 +16,9 @@
 #define ARENA_BLOCK_MIN		(4 * 1024)
 #define ARENA_BLOCK_KEEP	(128 * 1024)
 
+/* Left beside a large payload, so that its message fits one block. */
+#define ARENA_SLACK		512
+
 struct arena_block {
 	struct arena_block	*next;
 	size_t			 size;		/* of data */
@@ -106,7 +109,7 @@ arena_finish(struct arena *a)
 	arena_init(a, a->max);
 }
 
-/* The largest that may stay and that the last message half filled. */
+/* The largest that may stay and of which the last message used a quarter. */
 static struct arena_block *
 choose_kept(const struct arena *a)
 {
@@ -142,8 +145,8 @@ add_block(struct arena *a, size_t need)
 	struct arena_block	*b;
 	size_t			 size = ARENA_BLOCK_MIN;
 
-	while (size < ARENA_BLOCK_KEEP &&
-	    (size < need || (a->blocks != NULL && size <= a->blocks->size)))
+	while (size < ARENA_BLOCK_KEEP && (size < need + ARENA_SLACK ||
+	    (a->blocks != NULL && size <= a->blocks->size)))
 		size *= 2;
 	if (size < need)
 		size = need;
@@ -163,7 +166,7 @@ arena_alloc(struct arena *a, size_t n)
 	const size_t	 unit = alignof(max_align_t);
 	void		*p;
 
-	if (n > SIZE_MAX - unit)
+	if (n > SIZE_MAX - unit - ARENA_SLACK)
 		return NULL;
 	n = n > 0 ? (n + unit - 1) / unit * unit : unit;
 	if (n > a->max - a->total)
