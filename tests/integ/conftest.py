@@ -1,0 +1,99 @@
+"""Fixtures of the integration tests."""
+
+import os
+import subprocess
+
+import pytest
+
+import harness
+
+
+def pytest_addoption(parser):
+    parser.addoption("--long", action="store_true",
+                     help="also run soaks and long campaigns")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "long: minutes, only with --long")
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--long"):
+        return
+    skip = pytest.mark.skip(reason="long: ./build.sh test --long")
+    for item in items:
+        if "long" in item.keywords:
+            item.add_marker(skip)
+
+
+def need_root():
+    if os.geteuid() != 0:
+        pytest.skip("needs root to become the workspace user")
+
+
+@pytest.fixture(scope="session")
+def home():
+    """The workspace user's home directory, for the whole run."""
+    need_root()
+    with harness.user_home() as path:
+        yield path
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory, home):
+    """A plaintext daemon with no authentication, shared by a module."""
+    d = harness.Daemon(tmp_path_factory.mktemp("shared"))
+    yield d
+    d.stop()
+
+
+@pytest.fixture
+def stub(shared):
+    with shared.stub() as s:
+        yield s
+
+
+@pytest.fixture
+def start(tmp_path, home):
+    """Start daemons of one's own: start(config=..., args=...)."""
+    running = []
+
+    def begin(**kwargs):
+        folder = tmp_path / ("daemon%d" % len(running))
+        folder.mkdir()
+        d = harness.Daemon(folder, **kwargs)
+        running.append(d)
+        return d
+
+    yield begin
+    errors = []
+    for d in running:
+        try:
+            d.stop()
+        except AssertionError as e:
+            errors.append(str(e))
+    assert not errors, "\n".join(errors)
+
+
+@pytest.fixture(scope="session")
+def ec_cert(tmp_path_factory):
+    return harness.make_cert(str(tmp_path_factory.mktemp("ec")), "ec")
+
+
+@pytest.fixture(scope="session")
+def rsa_cert(tmp_path_factory):
+    return harness.make_cert(str(tmp_path_factory.mktemp("rsa")), "rsa")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_left_behind():
+    """After the run no process of the workspace user may live."""
+    yield
+    harness.eventually(lambda: not harness.processes(uid=harness.UID),
+                       "no process of uid %d left" % harness.UID)
+
+
+def run(*argv, **kwargs):
+    kwargs.setdefault("capture_output", True)
+    kwargs.setdefault("timeout", harness.DEADLINE)
+    return subprocess.run(argv, **kwargs)
