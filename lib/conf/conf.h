@@ -1,9 +1,11 @@
 /*
  * conf - config.yaml as typed structs, through one option table.
  *
- * Unknown key: warning with line and column.  Wrong type or value: error with
- * file, line, column, key and what was expected.  ${VAR} in any scalar and
- * "!file path" (relative to the file's folder, content trimmed) are expanded.
+ * Unknown key: warning with line and column.  Wrong type or value, a key
+ * given twice: error with file, line, column, key and what was expected.  An
+ * explicit null is the default.  ${VAR} in any scalar and "!file path"
+ * (relative to the file's folder, content trimmed) are expanded; see yamldoc.h
+ * for what YAML we read.
  * Source: spec/bootstrap.md 3.1, and `identity` of older generations.
  */
 #ifndef CONF_CONF_H
@@ -24,7 +26,7 @@ struct conf_grpc {
 	uint16_t port;
 	bool	 enable_tls;
 	char	*cert_file, *key_file;		/* "" if unset, never NULL */
-	int64_t	 cert_reload_delay_ns;		/* 0 is taken as 2 s */
+	int64_t	 cert_reload_delay_ns;		/* > 0: "0s" is read as 2 s */
 	bool	 auth_enabled;
 	char	*issuer_url, *audience;
 	char	*jwks_file;			/* ours: keys from a file */
@@ -33,6 +35,13 @@ struct conf_grpc {
 };
 
 enum conf_signing { CONF_RS256, CONF_ES256 };
+
+/* Ours, `limits.h2`: what tests turn down.  0: the built-in value. */
+struct conf_h2 {
+	uint32_t max_streams, reset_burst, reset_per_second;
+	uint32_t keepalive_ms, keepalive_wait_ms, settings_ack_ms;
+	uint32_t idle_ms, handshake_ms, first_token_ms, write_stall_ms;
+};
 
 struct conf {
 	bool	 pprof;				/* accepted, warned about */
@@ -64,16 +73,25 @@ struct conf {
 		char	*token_path, *public_key_path;	/* "": not configured */
 		enum conf_signing signing_method;
 	} identity;
+	struct {			/* ours; what one daemon bears */
+		uint32_t forks_per_second, fork_burst;
+		uint32_t starting_max;	/* children not yet at exec */
+		uint32_t connections, unauthenticated;
+		struct conf_h2 h2;
+	} limits;
+	unsigned warnings;		/* logged while reading */
 };
 
 /* One line, terminated: "config.yaml:12:9: system.grpc.port: ...". */
 #define CONF_ERROR_MAX	512
 
-void	 conf_init(struct conf *c);	/* the platform's defaults */
+/* The platform's defaults.  For start-up: ends the program if out of memory. */
+void	 conf_init(struct conf *c);
 void	 conf_finish(struct conf *c);
 
 /* Over what conf_init() left.  Warnings go to the log.  0, or -EINVAL or
- * -errno with err filled; c is then to be finished. */
+ * -errno with err filled; c is then to be finished.  name is also where
+ * "!file" is relative to. */
 int	 conf_load(struct conf *c, const char *path, char *err, size_t errlen);
 int	 conf_parse(struct conf *c, const char *name, const void *text,
 	    size_t n, char *err, size_t errlen);
