@@ -7,10 +7,17 @@
 # Needs nothing but Debian's own packages.  What is missing is installed by
 # name (as root, or through sudo) and named before it is installed.  After
 # `fetch`, `build` works without any network.
-set -euo pipefail
+set -eEuo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 export LC_ALL=C TZ=UTC DEBIAN_FRONTEND=noninteractive
 unset MAKEFLAGS CFLAGS CPPFLAGS LDFLAGS GREP_OPTIONS
+
+case $PWD in
+*[[:space:]]*)
+	echo "build.sh: make cannot work in a path with a space: $PWD" >&2
+	exit 1
+	;;
+esac
 
 HOST=$(uname -m)
 JOBS=$(nproc)
@@ -72,6 +79,9 @@ room()
 	[ "${free:-0}" -ge "$2" ] ||
 	    die "$1: the disk is full: $PWD has $free MiB left, $2 are needed"
 }
+
+# Whatever else goes wrong is at least not silent.
+trap 'echo "build.sh: stopped at line $LINENO" >&2' ERR
 
 as_root()
 {
@@ -216,7 +226,8 @@ cmd_fetch()
 	if ! timeout 300 apt-get "${apt_opts[@]}" --only-source --download-only \
 	    source $wanted >>"$log" 2>&1; then
 		uris=$(apt-get "${apt_opts[@]}" indextargets \
-		    --format '$(REPO_URI)' 'Created-By: Sources' | sort -u)
+		    --format '$(REPO_URI)' 'Created-By: Sources' \
+		    2>>"$log" | sort -u) || :
 		fetch_pool "$uris" || {
 			cd "$TOP"
 			bad=$(grep -m1 -E 'Hash Sum|Failed to fetch' "$log" ||
@@ -370,7 +381,7 @@ build_deps()
 
 	[ "$arch" = "$HOST" ] || cc=$arch-linux-gnu-gcc
 	key=$( { cat deps.lock patches/* LICENSE
-	    declare -f unpack static_lib build_musl build_libs
+	    declare -f unpack static_lib build_musl build_libs collect_notices
 	    echo "$SECTIONS $LIBFLAGS"
 	    "$cc" --version; } | sha256sum)
 	[ "$(cat "$final/.key" 2>/dev/null)" != "$key" ] || return 0
@@ -386,7 +397,7 @@ build_deps()
 	build_musl
 	link_kernel_headers
 	build_libs
-	collect_notices >build/NOTICES.txt
+	collect_notices >"$sys/NOTICES.txt"
 	echo "$key" >"$sys/.key" || fail "build: cannot write to $sys"
 	rm -rf "$final" "$tmp"
 	mv "$sys" "$final"
@@ -424,6 +435,8 @@ cmd_build()
 	[ "$arch" = "$HOST" ] || need "building for $arch" $PKGS_CROSS
 	lock
 	build_deps "$arch"
+	cmp -s "build/deps/$arch/NOTICES.txt" build/NOTICES.txt ||
+	    cp "build/deps/$arch/NOTICES.txt" build/NOTICES.txt
 	say "build: $goal for $arch"
 	run_make "$goal" ARCH="$arch"
 	flock -u 9
