@@ -6,7 +6,11 @@
  * in a callback queues its free with loop_later(): events already gathered in
  * this turn then still point at live memory and are skipped.
  *
- * A descriptor added in a turn is first dispatched in the next one.
+ * A descriptor added in a turn is first dispatched in the next one.  Within a
+ * turn the order is: descriptors, timers, tasks.
+ *
+ * Files epoll refuses (a regular file as standard input) count as always
+ * ready, as they do for poll(2).
  */
 #ifndef LOOP_LOOP_H
 #define LOOP_LOOP_H
@@ -20,7 +24,10 @@
 
 struct loop;
 
-/* ready: LOOP_* bits. */
+/*
+ * ready: LOOP_* bits.  A hang-up or an error also sets every wanted bit, so
+ * that the next read() or write() tells what happened.
+ */
 typedef void loop_io_fn(void *arg, unsigned ready);
 typedef void loop_fn(void *arg);
 
@@ -29,16 +36,19 @@ struct loop_io {
 	int		 fd;		/* borrowed */
 	unsigned	 want;		/* LOOP_READ | LOOP_WRITE */
 	bool		 in_set;	/* epoll knows the fd */
+	bool		 is_file;	/* epoll refuses the fd */
 	loop_io_fn	*fn;
 	void		*arg;
+	struct loop_io	*next, *prev;	/* of the files */
 };
 
 struct loop_timer {
 	struct loop	*loop;		/* NULL: not armed */
-	uint64_t	 due_ms;
+	uint64_t	 due_ms;	/* as loop_now() */
 	loop_fn		*fn;
 	void		*arg;
-	struct loop_timer *child, *next, *prev;	/* pairing heap */
+	/* Pairing heap; prev of a first child is its parent. */
+	struct loop_timer *child, *next, *prev;
 };
 
 struct loop_task {
@@ -54,7 +64,10 @@ struct loop *loop_create(void);
 /* NULL is allowed.  Runs what loop_later() still holds. */
 void	 loop_destroy(struct loop *l);
 
-/* Until loop_stop(); 0, or -errno if epoll itself fails. */
+/*
+ * Until loop_stop(), which may come first and then makes the next run return
+ * at once; 0, or -errno if epoll itself fails.
+ */
 int	 loop_run(struct loop *l);
 void	 loop_stop(struct loop *l);
 
@@ -71,17 +84,25 @@ int64_t	 loop_wall(void);
  */
 int	 loop_watch(struct loop *l, struct loop_io *io, unsigned want);
 
-/* Cheap if nothing changes; no-op if not watched. */
+/* Cheap if nothing changes; no-op if not watched.  0, -ENOMEM or -ENOSPC. */
 int	 loop_want(struct loop_io *io, unsigned want);
 
-/* Before close(); any number of times. */
+/* Before close(); any number of times.  No event for io comes any more. */
 void	 loop_forget(struct loop_io *io);
 
-/* Sets or moves the timer (t->fn, t->arg set by the caller). */
+/*
+ * Sets or moves the timer (t->fn, t->arg set by the caller).  due_ms is a
+ * moment of loop_now(), so mostly loop_now(l) + something.  A timer set by a
+ * timer fires in the next turn at the earliest.
+ */
 void	 loop_timer_set(struct loop *l, struct loop_timer *t, uint64_t due_ms);
 void	 loop_timer_clear(struct loop_timer *t);
 
-/* Runs task once at the end of this turn; queued twice counts once. */
+/*
+ * Runs task once at the end of this turn, in the order of queuing; queued
+ * twice counts once.  Queued by a task: at the end of the next turn, which
+ * then doesn't sleep, so I/O is never starved.
+ */
 void	 loop_later(struct loop *l, struct loop_task *t);
 void	 loop_later_cancel(struct loop *l, struct loop_task *t);
 
