@@ -18,10 +18,16 @@ typedef void sig_fn(void *arg, int signo);
 /*
  * Blocks signos (ended by 0), ignores SIGPIPE, reports each to fn.  As PID 1
  * a signal nobody handles is dropped by the kernel (T22): list what matters.
+ * Equal signals that come together are reported once.
  * NULL: out of memory or descriptors.
  */
 struct sig *sig_create(struct loop *l, const int *signos, sig_fn *fn,
 	    void *arg);
+
+/*
+ * Stops reporting; the signals stay blocked, so that a second SIGTERM can't
+ * cut the clean-up short.  NULL is allowed, and so is a call from fn.
+ */
 void	 sig_destroy(struct sig *s);
 
 /*
