@@ -1,0 +1,296 @@
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "applets/kssh.h"
+#include "base/str.h"
+#include "base/version.h"
+#include "gen/ssh.pb-c.h"
+#include "gen/system.pb-c.h"
+
+#define META_MAX	2
+
+#define FIELD_SHELL_DATA	3u
+#define FIELD_EXEC_INPUT	2u
+
+void
+kssh_send_input(struct kssh *k, const uint8_t *p, size_t n)
+{
+	if (n > 0)
+		grpc_out_send_bytes(k->call,
+		    k->exec ? FIELD_EXEC_INPUT : FIELD_SHELL_DATA, p, n);
+}
+
+static void
+shell_on_message(void *arg, const ProtobufCMessage *m)
+{
+	const K8shelld__ShellResponse	*resp = (const void *)m;
+	struct kssh			*k = arg;
+
+	switch (resp->response_case) {
+	case K8SHELLD__SHELL_RESPONSE__RESPONSE_DATA:
+		kssh_sink_put(&k->out, resp->data.data, resp->data.len);
+		break;
+	case K8SHELLD__SHELL_RESPONSE__RESPONSE_START_RESPONSE:
+		kssh_debug(k, "terminal", resp->start_response->pty);
+		break;
+	default:
+		break;
+	}
+}
+
+static void
+exec_on_message(void *arg, const ProtobufCMessage *m)
+{
+	const K8shelld__ExecResponse	*resp = (const void *)m;
+	struct kssh			*k = arg;
+
+	switch (resp->response_case) {
+	case K8SHELLD__EXEC_RESPONSE__RESPONSE_OUT:
+		kssh_sink_put(&k->out, resp->out.data, resp->out.len);
+		break;
+	case K8SHELLD__EXEC_RESPONSE__RESPONSE_ERR:
+		kssh_sink_put(&k->err, resp->err.data, resp->err.len);
+		break;
+	case K8SHELLD__EXEC_RESPONSE__RESPONSE_EXIT_CODE:
+		kssh_finish(k, resp->exit_code & 0xff);
+		break;
+	default:
+		break;
+	}
+}
+
+static void
+call_on_done(void *arg, enum grpc_status status, const char *text)
+{
+	struct kssh	*k = arg;
+
+	k->call = NULL;
+	if (status == GRPC_OK && !k->exec)
+		kssh_finish(k, 0);
+	else if (status == GRPC_OK)
+		kssh_fail(k, "the server ended the command without its exit status",
+		    NULL);
+	else
+		kssh_fail(k, text[0] != '\0' ? text : grpc_status_name(status),
+		    NULL);
+}
+
+static void
+call_on_writable(void *arg)
+{
+	kssh_input_resume(arg);
+}
+
+static const struct grpc_out_ops shell_ops = {
+	.message = shell_on_message, .done = call_on_done,
+	.writable = call_on_writable,
+};
+
+static const struct grpc_out_ops exec_ops = {
+	.message = exec_on_message, .done = call_on_done,
+	.writable = call_on_writable,
+};
+
+static size_t
+metadata(const struct kssh *k, struct hpack_field *f, const char *id_key)
+{
+	size_t	n = 0;
+
+	if (id_key != NULL)
+		f[n++] = (struct hpack_field){ .name = id_key,
+		    .name_len = strlen(id_key), .value = k->id,
+		    .value_len = strlen(k->id) };
+	if (k->bearer != NULL)
+		f[n++] = (struct hpack_field){ .name = "authorization",
+		    .name_len = sizeof "authorization" - 1,
+		    .value = k->bearer, .value_len = strlen(k->bearer),
+		    .sensitive = true };
+	return n;
+}
+
+static int
+start_call(struct kssh *k, struct grpc_out_call **out, const char *path,
+    const char *id_key, const ProtobufCMessageDescriptor *response,
+    const struct grpc_out_ops *ops)
+{
+	struct hpack_field	f[META_MAX];
+	struct grpc_request	req = {
+		.path = path, .metadata = f, .response = response,
+	};
+
+	req.nmetadata = metadata(k, f, id_key);
+	return grpc_start(k->client, out, &req, ops, k);
+}
+
+static const char *
+user_of(const struct kssh *k)
+{
+	return k->opt.user != NULL ? k->opt.user : "";
+}
+
+static int
+send_shell_start(struct kssh *k, uint32_t cols, uint32_t rows)
+{
+	K8shelld__ShellStartRequest	start;
+	K8shelld__ShellRequest		req;
+
+	k8shelld__shell_start_request__init(&start);
+	k8shelld__shell_request__init(&req);
+	start.as_user = (char *)(uintptr_t)user_of(k);
+	start.cmdshell = (char *)(uintptr_t)"/bin/sh";
+	start.setenvvars = k->opt.env;
+	start.n_setenvvars = k->opt.nenv;
+	start.usepty = k->pty;
+	start.width = cols;
+	start.height = rows;
+	start.show_init_script_status = k->pty;
+	req.request_case = K8SHELLD__SHELL_REQUEST__REQUEST_START_REQUEST;
+	req.start_request = &start;
+	return grpc_out_send(k->call, &req.base);
+}
+
+static int
+send_exec_start(struct kssh *k, uint32_t cols, uint32_t rows)
+{
+	K8shelld__CommandDetails	details;
+	K8shelld__ExecRequest		req;
+
+	k8shelld__command_details__init(&details);
+	k8shelld__exec_request__init(&req);
+	details.as_user = (char *)(uintptr_t)user_of(k);
+	details.command = k->opt.command;
+	details.env_vars = k->opt.env;
+	details.n_env_vars = k->opt.nenv;
+	details.use_pty = k->pty;
+	details.width = cols;
+	details.height = rows;
+	req.request_case = K8SHELLD__EXEC_REQUEST__REQUEST_COMMAND_DETAILS;
+	req.command_details = &details;
+	return grpc_out_send(k->call, &req.base);
+}
+
+static void
+begin(struct kssh *k)
+{
+	uint32_t	cols, rows;
+	int		r;
+
+	kssh_tty_size(&cols, &rows);
+	if (k->exec)
+		r = start_call(k, &k->call, "/k8shelld.SshService/Exec",
+		    "exec-id", &k8shelld__exec_response__descriptor,
+		    &exec_ops);
+	else
+		r = start_call(k, &k->call, "/k8shelld.SshService/Shell",
+		    "session-id", &k8shelld__shell_response__descriptor,
+		    &shell_ops);
+	if (r == 0)
+		r = k->exec ? send_exec_start(k, cols, rows) :
+		    send_shell_start(k, cols, rows);
+	if (r < 0) {
+		kssh_fail(k, "cannot start", strerror(-r));
+		return;
+	}
+	if (k->pty && isatty(STDIN_FILENO) &&
+	    (r = kssh_tty_raw(&k->tty)) < 0)
+		kssh_fail(k, "terminal", strerror(-r));
+	else
+		kssh_input_start(k);
+}
+
+static void
+resize_shell(struct kssh *k, uint32_t cols, uint32_t rows)
+{
+	static const struct grpc_out_ops	ignore = { 0 };
+	K8shelld__ResizeTerminalRequest		req;
+	struct grpc_out_call			*c;
+
+	k8shelld__resize_terminal_request__init(&req);
+	req.width = cols;
+	req.height = rows;
+	if (start_call(k, &c, "/k8shelld.SshService/ResizeTerminal",
+	    "session-id", &k8shelld__resize_terminal_response__descriptor,
+	    &ignore) < 0)
+		return;
+	grpc_out_send(c, &req.base);
+	grpc_out_end(c);
+}
+
+void
+kssh_resize(struct kssh *k)
+{
+	K8shelld__TerminalSize	size;
+	K8shelld__ExecRequest	req;
+
+	if (k->call == NULL || !k->pty)
+		return;
+	k8shelld__terminal_size__init(&size);
+	kssh_tty_size(&size.width, &size.height);
+	if (!k->exec) {
+		resize_shell(k, size.width, size.height);
+		return;
+	}
+	k8shelld__exec_request__init(&req);
+	req.request_case = K8SHELLD__EXEC_REQUEST__REQUEST_RESIZE;
+	req.resize = &size;
+	grpc_out_send(k->call, &req.base);
+}
+
+static void
+hello_on_message(void *arg, const ProtobufCMessage *m)
+{
+	const K8shelld__HandshakeResponse *resp = (const void *)m;
+	struct kssh	*k = arg;
+
+	kssh_debug(k, "server version", resp->server_version);
+	if (!resp->accepted) {
+		kssh_fail(k, "the server refused us", resp->message);
+		return;
+	}
+	k->connected = true;
+	loop_timer_clear(&k->connect_timer);
+}
+
+static void
+hello_on_done(void *arg, enum grpc_status status, const char *text)
+{
+	struct kssh	*k = arg;
+
+	k->hello = NULL;
+	if (k->over)
+		return;
+	if (status != GRPC_OK)
+		kssh_fail(k, text[0] != '\0' ? text : grpc_status_name(status),
+		    NULL);
+	else if (!k->connected)
+		kssh_fail(k, "the server gave no answer to the handshake", NULL);
+	else
+		begin(k);
+}
+
+static const struct grpc_out_ops hello_ops = {
+	.message = hello_on_message, .done = hello_on_done,
+};
+
+void
+kssh_hello(struct kssh *k)
+{
+	K8shelld__HandshakeRequest	 req;
+	char				 version[64];
+	int				 r;
+
+	k8shelld__handshake_request__init(&req);
+	snprintf(version, sizeof version, "%s-%s", version_string(),
+	    version_commit());
+	req.client_version = version;
+	r = start_call(k, &k->hello, "/k8shelld.SystemService/Handshake",
+	    NULL, &k8shelld__handshake_response__descriptor, &hello_ops);
+	if (r < 0) {
+		kssh_fail(k, "cannot start", strerror(-r));
+		return;
+	}
+	grpc_out_send(k->hello, &req.base);
+	grpc_out_end(k->hello);
+}

@@ -1,0 +1,407 @@
+#include "applets/kssh_options.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "base/version.h"
+
+
+
+extern char **environ;
+
+static const char help[] =
+"usage: kssh [options] [TARGET [command ...]]\n"
+"\n"
+"A shell, or a command, in a workspace served by k8shelld.\n"
+"\n"
+"TARGET is [user@]host[:port], unix:/path/to/grpc.sock, or \".\" for the\n"
+"standalone daemon of this user, which is also the default.\n"
+"\n"
+"  -l user          run as user (root needs the sudo right)\n"
+"  -p port          TCP port (default 2822)\n"
+"  -t, -tt          terminal for a command; twice: even without one here\n"
+"  -T               no terminal\n"
+"  -n               standard input is /dev/null\n"
+"  -e char          escape character (default ~; \"none\")\n"
+"  -s               command is the name of a subsystem (sftp)\n"
+"  -o option        Port, User, RequestTTY, SendEnv, SetEnv, EscapeChar,\n"
+"                   ConnectTimeout; others of ssh's are accepted and ignored\n"
+"  -q, -v           say less, say more\n"
+"  -G               print the settings and exit\n"
+"  -V, --version    print the version and exit\n"
+"  --ca FILE        CA that signed the server's certificate (default\n"
+"                   /etc/k8shell/ca/ca.crt)\n"
+"  --tls-name NAME  name on the certificate, if it is not the host's\n"
+"  --token-file F   what to present as bearer token\n"
+"  --plaintext      no TLS\n"
+"  --run-dir DIR    where the standalone daemon is\n"
+"\n"
+"In a session, after Enter: ~. leaves, ~? lists the escapes.\n"
+"The exit status is the command's, or 255 if the connection failed; an\n"
+"interactive shell's own status is not transmitted and counts as 0.\n"
+"Not there yet: -A, -D, -L, -N, -R, -W.\n";
+
+static int
+complain(const char *what, const char *arg)
+{
+	fprintf(stderr, "kssh: %s: %s\n", arg, what);
+	return KSSH_TROUBLE;
+}
+
+static int
+not_yet(char letter)
+{
+	fprintf(stderr, "kssh: -%c: not available yet\n", letter);
+	return KSSH_TROUBLE;
+}
+
+static void
+add_env(struct kssh_options *o, const char *assignment)
+{
+	if (o->nenv < KSSH_ENV_MAX)
+		o->env[o->nenv++] = xstrdup(assignment);
+}
+
+/* SendEnv: a name, or a prefix ended by '*', from our own environment. */
+static void
+send_env(struct kssh_options *o, const char *pattern)
+{
+	size_t	n = strcspn(pattern, "*"), len;
+	char	**e;
+
+	for (e = environ; *e != NULL; e++) {
+		len = strcspn(*e, "=");
+		if (strncmp(*e, pattern, n) == 0 &&
+		    (pattern[n] == '*' || len == n))
+			add_env(o, *e);
+	}
+}
+
+static int
+set_port(struct kssh_options *o, const char *v)
+{
+	uint32_t	port;
+
+	if (str_to_u32(v, UINT16_MAX, &port) < 0 || port == 0)
+		return complain("not a port", v);
+	o->port = (uint16_t)port;
+	return -1;
+}
+
+static int
+set_escape(struct kssh_options *o, const char *v)
+{
+	if (strcmp(v, "none") == 0)
+		o->escape = KSSH_ESCAPE_NONE;
+	else if (v[0] == '^' && v[1] != '\0' && v[2] == '\0')
+		o->escape = v[1] & 0x1f;
+	else if (v[0] != '\0' && v[1] == '\0')
+		o->escape = (unsigned char)v[0];
+	else
+		return complain("not an escape character", v);
+	return -1;
+}
+
+static int
+set_tty(struct kssh_options *o, const char *v)
+{
+	static const struct {
+		const char	*word;
+		enum kssh_tty	 tty;
+	} words[] = {
+		{ "no", TTY_NO }, { "yes", TTY_ASK }, { "force", TTY_FORCE },
+		{ "auto", TTY_AUTO },
+	};
+	size_t	i;
+
+	for (i = 0; i < ARRAY_LEN(words); i++)
+		if (str_ieq(v, words[i].word)) {
+			o->tty = words[i].tty;
+			return -1;
+		}
+	return complain("not a RequestTTY value", v);
+}
+
+static int
+set_timeout(struct kssh_options *o, const char *v)
+{
+	if (str_to_u32(v, 3600, &o->connect_timeout_s) < 0)
+		return complain("not a number of seconds", v);
+	return -1;
+}
+
+static int
+set_user(struct kssh_options *o, const char *v)
+{
+	o->user = xstrdup(v);
+	return -1;
+}
+
+static int
+set_sendenv(struct kssh_options *o, const char *v)
+{
+	send_env(o, v);
+	return -1;
+}
+
+static int
+set_setenv(struct kssh_options *o, const char *v)
+{
+	if (strchr(v, '=') == NULL)
+		return complain("not NAME=VALUE", v);
+	add_env(o, v);
+	return -1;
+}
+
+/* "-o Name=value" or "-o 'Name value'". */
+static int
+set_option(struct kssh_options *o, const char *arg)
+{
+	static const struct {
+		const char	*name;
+		int		(*set)(struct kssh_options *o, const char *v);
+	} table[] = {
+		{ "Port", set_port }, { "User", set_user },
+		{ "RequestTTY", set_tty }, { "EscapeChar", set_escape },
+		{ "SendEnv", set_sendenv }, { "SetEnv", set_setenv },
+		{ "ConnectTimeout", set_timeout },
+	};
+	size_t		 i, n = strcspn(arg, "= \t");
+	const char	*v = arg + n;
+
+	v += strspn(v, " \t");
+	v += *v == '=';
+	v += strspn(v, " \t");
+	for (i = 0; i < ARRAY_LEN(table); i++)
+		if (strlen(table[i].name) == n &&
+		    strncasecmp(table[i].name, arg, n) == 0)
+			return table[i].set(o, v);
+	if (o->verbose > 0)
+		fprintf(stderr, "kssh: option %s: ignored\n", arg);
+	return -1;
+}
+
+/* Options of ssh's that take a value and mean nothing here. */
+#define IGNORED_VALUE	"bBcEFiIJmOQSw"
+/* And those that take none. */
+#define IGNORED		"46aCfgkKMxXYy"
+#define NOT_YET		"ADLNRW"
+#define WITH_VALUE	IGNORED_VALUE "DLRWloep"
+
+static int
+set_letter_value(struct kssh_options *o, char letter, const char *v)
+{
+	switch (letter) {
+	case 'l':
+		return set_user(o, v);
+	case 'p':
+		return set_port(o, v);
+	case 'o':
+		return set_option(o, v);
+	case 'e':
+		return set_escape(o, v);
+	default:
+		return strchr(NOT_YET, letter) != NULL ? not_yet(letter) : -1;
+	}
+}
+
+static int
+print_settings(const struct kssh_options *o)
+{
+	printf("user %s\nport %u\n", o->user != NULL ? o->user : "",
+	    (unsigned)o->port);
+	return 0;
+}
+
+static int
+set_letter(struct kssh_options *o, char letter)
+{
+	switch (letter) {
+	case 't':
+		o->tty = o->tty == TTY_ASK ? TTY_FORCE : TTY_ASK;
+		return -1;
+	case 'T':
+		o->tty = TTY_NO;
+		return -1;
+	case 'n':
+		o->no_stdin = true;
+		return -1;
+	case 's':
+		o->subsystem = true;
+		return -1;
+	case 'q':
+		o->quiet = true;
+		return -1;
+	case 'v':
+		o->verbose++;
+		return -1;
+	case 'V':
+		version_print("kssh");
+		return 0;
+	case 'G':
+		return print_settings(o);
+	case 'h':
+		fputs(help, stdout);
+		return 0;
+	default:
+		break;
+	}
+	if (strchr(NOT_YET, letter) != NULL)
+		return not_yet(letter);
+	if (strchr(IGNORED, letter) != NULL)
+		return -1;
+	fprintf(stderr, "kssh: unknown option -%c (see kssh --help)\n", letter);
+	return KSSH_TROUBLE;
+}
+
+/* One cluster of letters; *i moves if a value is the next argument. */
+static int
+parse_letters(struct kssh_options *o, char **argv, int argc, int *i)
+{
+	const char	*p;
+	int		 r;
+
+	for (p = argv[*i] + 1; *p != '\0'; p++) {
+		if (strchr(WITH_VALUE, *p) == NULL) {
+			if ((r = set_letter(o, *p)) >= 0)
+				return r;
+			continue;
+		}
+		if (p[1] != '\0')
+			return set_letter_value(o, *p, p + 1);
+		if (++*i == argc)
+			return complain("needs a value", argv[argc - 1]);
+		return set_letter_value(o, *p, argv[*i]);
+	}
+	return -1;
+}
+
+static int
+parse_long(struct kssh_options *o, char **argv, int argc, int *i)
+{
+	const struct {
+		const char	*name;
+		const char	**target;
+	} table[] = {
+		{ "--ca", &o->ca }, { "--token-file", &o->token_file },
+		{ "--run-dir", &o->run_dir }, { "--tls-name", &o->tls_name },
+	};
+	const char	*arg = argv[*i];
+	size_t		 k, n = strcspn(arg, "=");
+
+	if (strcmp(arg, "--plaintext") == 0) {
+		o->plaintext = true;
+		return -1;
+	}
+	if (strcmp(arg, "--help") == 0)
+		return set_letter(o, 'h');
+	if (strcmp(arg, "--version") == 0)
+		return set_letter(o, 'V');
+	for (k = 0; k < ARRAY_LEN(table); k++) {
+		if (strlen(table[k].name) != n ||
+		    strncmp(table[k].name, arg, n) != 0)
+			continue;
+		if (arg[n] == '\0' && ++*i == argc)
+			return complain("needs a value", arg);
+		*table[k].target = arg[n] == '=' ? arg + n + 1 : argv[*i];
+		return -1;
+	}
+	return complain("unknown option (see kssh --help)", arg);
+}
+
+/* host, host:port, [v6]:port, a bare v6 literal */
+static int
+set_host(struct kssh_options *o, const char *s)
+{
+	const char	*colon = strrchr(s, ':'), *end;
+
+	if (s[0] == '[') {
+		if ((end = strchr(s, ']')) == NULL ||
+		    (end[1] != '\0' && end[1] != ':'))
+			return complain("brackets don't match", s);
+		o->host = xasprintf("%.*s", (int)(end - s - 1), s + 1);
+		return end[1] == ':' ? set_port(o, end + 2) : -1;
+	}
+	if (colon == NULL || strchr(s, ':') != colon) {
+		o->host = xstrdup(s);
+		return -1;
+	}
+	o->host = xasprintf("%.*s", (int)(colon - s), s);
+	return set_port(o, colon + 1);
+}
+
+static int
+set_target(struct kssh_options *o, const char *s)
+{
+	const char	*at = strrchr(s, '@');
+
+	if (str_prefix(s, "unix:")) {
+		o->socket = xstrdup(s + 5);
+		return -1;
+	}
+	if (at != NULL) {
+		free(o->user);
+		o->user = xasprintf("%.*s", (int)(at - s), s);
+		s = at + 1;
+	}
+	if (s[0] == '\0')
+		return complain("no host", "target");
+	return strcmp(s, ".") == 0 ? -1 : set_host(o, s);
+}
+
+static void
+join_command(struct kssh_options *o, char **argv, int argc, int i)
+{
+	size_t	n = 1;
+	int	k;
+	char	*p;
+
+	if (i >= argc)
+		return;
+	for (k = i; k < argc; k++)
+		n += strlen(argv[k]) + 1;
+	p = o->command = xmalloc(n);
+	for (k = i; k < argc; k++) {
+		if (k > i)
+			*p++ = ' ';
+		p = stpcpy(p, argv[k]);
+	}
+}
+
+int
+kssh_options_parse(struct kssh_options *o, int argc, char **argv)
+{
+	bool	have_target = false;
+	int	i, r;
+
+	*o = (struct kssh_options){
+		.port = KSSH_PORT, .escape = '~', .connect_timeout_s = 30,
+	};
+	for (i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--") == 0) {
+			i++;
+			break;
+		}
+		if (argv[i][0] == '-' && argv[i][1] == '-')
+			r = parse_long(o, argv, argc, &i);
+		else if (argv[i][0] == '-' && argv[i][1] != '\0')
+			r = parse_letters(o, argv, argc, &i);
+		else if (!have_target) {
+			r = set_target(o, argv[i]);
+			have_target = true;
+		} else
+			break;
+		if (r >= 0)
+			return r;
+	}
+	if (!have_target && i < argc && (r = set_target(o, argv[i++])) >= 0)
+		return r;
+	join_command(o, argv, argc, i);
+	if (o->subsystem && o->command == NULL)
+		return complain("needs a command", "-s");
+	return -1;
+}
