@@ -1,6 +1,7 @@
 #include "workspace/session.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,6 +79,16 @@ sessions_destroy(struct sessions *s)
 	for (ss = s->list; ss != NULL; ss = ss->next)
 		ss->owner = NULL;
 	free(s);
+}
+
+void
+sessions_hangup(struct sessions *s)
+{
+	struct session	*ss;
+
+	for (ss = s->list; ss != NULL; ss = ss->next)
+		if (ss->state == STARTING || ss->state == LIVE)
+			task_signal(ss->task, SIGHUP);
 }
 
 size_t

@@ -42,7 +42,9 @@ struct session_spec {
 
 struct sessions *sessions_create(struct loop *l, struct reap *r,
 	    struct streams *st);
-/* Hangs every session up. */
+/* SIGHUP to every shell; clients see them end (shutdown). */
+void	 sessions_hangup(struct sessions *s);
+/* Hangs every session up; none is left behind. */
 void	 sessions_destroy(struct sessions *s);
 
 /* 0, -EEXIST (SH-14), -EINVAL (size), or -errno of the fork. */

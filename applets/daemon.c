@@ -1,0 +1,557 @@
+#include "applets/daemon.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "applets/rundir.h"
+#include "auth/gate.h"
+#include "auth/identity.h"
+#include "auth/oidc.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "base/version.h"
+#include "conf/conf.h"
+#include "loop/loop.h"
+#include "loop/sig.h"
+#include "net/certwatch.h"
+#include "net/conn.h"
+#include "net/h2.h"
+#include "net/listen.h"
+#include "net/tls.h"
+#include "proc/reap.h"
+#include "rpc/server.h"
+#include "svc/svc.h"
+#include "workspace/session.h"
+#include "workspace/stream.h"
+
+#define COMPONENT	"k8shelld"
+#define CONFIG_PATH	"/etc/k8shell/config.yaml"
+#define SA_DIR		"/var/run/secrets/kubernetes.io/serviceaccount"
+#define PATH_LEN	4096
+#define STOP_GRACE_MS	10000	/* of the pod's 30 s */
+#define STOP_POLL_MS	50
+#define NOFILE_WANTED	65536u	/* sockets, PTYs and pipes of all sessions */
+
+struct daemon {
+	const struct daemon_options *opt;	/* borrowed */
+	struct conf		 conf;
+	struct h2_limits	 limits;
+	struct loop		*loop;
+	struct sig		*sig;
+	struct reap		*reap;
+	struct loop_task	 reap_again;
+	struct identity		*identity;
+	struct oidc		*oidc;
+	struct gate		*gate;
+	struct streams		*streams;
+	struct sessions		*sessions;
+	struct svc		 svc;
+	struct grpc_server	*server;
+	struct tls_identity	*tls;		/* NULL: plaintext */
+	struct certwatch	*certwatch;
+	struct listener		*tcp, *local;
+	char			 run_dir[PATH_LEN], token_file[PATH_LEN];
+	char			 own_namespace[64];
+	bool			 stopping;
+	struct loop_timer	 stop_timer;
+	uint64_t		 stop_deadline;
+	char			 err[CONF_ERROR_MAX];
+};
+
+static const struct grpc_service *const services[] = {
+	&svc_system, &svc_ssh, &svc_app, &svc_command,
+};
+
+static int
+fail(const char *what, const char *why)
+{
+	log_at(LOG_FATAL, COMPONENT, "%s: %s", what, why);
+	return -1;
+}
+
+/* ---- configuration ---- */
+
+static int
+load_conf(struct daemon *d)
+{
+	const struct daemon_options *opt = d->opt;
+	const char	*path = opt->config;
+
+	if (path == NULL && !opt->standalone)
+		path = CONFIG_PATH;
+	if (opt->standalone) {
+		d->conf.log_level = LOG_INFO;
+		d->conf.shells.allow_session_detach = true;
+	}
+	if (path != NULL &&
+	    conf_load(&d->conf, path, d->err, sizeof d->err) < 0)
+		return fail("configuration", d->err);
+	if (opt->has_port)
+		d->conf.grpc.port = opt->port;
+	log_set_level(d->conf.log_level);
+	return 0;
+}
+
+static void
+set_if(uint32_t *target, uint32_t value)
+{
+	if (value != 0)
+		*target = value;
+}
+
+static void
+fill_limits(struct daemon *d)
+{
+	const struct conf_h2	*c = &d->conf.limits.h2;
+	struct h2_limits	*l = &d->limits;
+
+	h2_limits_default(l);
+	set_if(&l->max_streams, c->max_streams);
+	set_if(&l->reset_burst, c->reset_burst);
+	set_if(&l->reset_per_s, c->reset_per_second);
+	set_if(&l->keepalive_ms, c->keepalive_ms);
+	set_if(&l->keepalive_wait_ms, c->keepalive_wait_ms);
+	set_if(&l->settings_ack_ms, c->settings_ack_ms);
+}
+
+static int
+load_identity(struct daemon *d)
+{
+	if (identity_load(&d->identity, &d->conf, NULL,
+	    d->opt->standalone || d->opt->test, d->err, sizeof d->err) < 0)
+		return fail("identity", d->err);
+	log_info(COMPONENT, "workspace user %s, uid %u, gid %u%s",
+	    d->identity->username, d->identity->uid, d->identity->gid,
+	    d->identity->sudo ? ", may sudo" : "");
+	return 0;
+}
+
+/* ---- process ---- */
+
+static void
+reap_turn(void *arg)
+{
+	struct daemon	*d = arg;
+
+	if (reap_run(d->reap) > 0)
+		loop_later(d->loop, &d->reap_again);
+}
+
+static void
+harden(const struct daemon *d)
+{
+	struct rlimit	rl;
+
+	/* No core file, no ptrace, no /proc/1/environ for the user (T8). */
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		log_warn(COMPONENT, "undumpable: %s", strerror(errno));
+	if (getrlimit(RLIMIT_NOFILE, &rl) == 0 && rl.rlim_cur < NOFILE_WANTED) {
+		rl.rlim_cur = rl.rlim_max < NOFILE_WANTED ? rl.rlim_max :
+		    NOFILE_WANTED;
+		(void)setrlimit(RLIMIT_NOFILE, &rl);
+	}
+	if (getpid() == 1)
+		return;
+	if (!d->opt->standalone)
+		log_warn(COMPONENT, "not process 1: orphans of sessions reach "
+		    "us as a subreaper only");
+	if (d->conf.reap_zombies.enabled)
+		(void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+}
+
+/* ---- authentication ---- */
+
+static void
+read_own_namespace(struct daemon *d)
+{
+	int	fd = open(SA_DIR "/namespace", O_RDONLY | O_CLOEXEC);
+	ssize_t	n = -1;
+
+	if (fd >= 0) {
+		n = read(fd, d->own_namespace, sizeof d->own_namespace - 1);
+		close(fd);
+	}
+	if (n <= 0) {
+		snprintf(d->own_namespace, sizeof d->own_namespace, "default");
+		return;
+	}
+	d->own_namespace[n] = '\0';
+	memmove(d->own_namespace, str_trim(d->own_namespace),
+	    strlen(str_trim(d->own_namespace)) + 1);
+}
+
+static int
+start_oidc(struct daemon *d)
+{
+	struct conf_grpc	*c = &d->conf.grpc;
+	struct oidc_options	 o = {
+		.issuer_url = c->issuer_url,
+		.jwks_file = c->jwks_file[0] != '\0' ? c->jwks_file : NULL,
+		.ca_file = SA_DIR "/ca.crt", .token_file = SA_DIR "/token",
+	};
+
+	if (!c->auth_enabled)
+		return 0;
+	if (o.jwks_file == NULL && access(o.ca_file, R_OK) < 0)
+		return fail("authentication", "authEnabled needs " SA_DIR
+		    "/ca.crt or system.grpc.jwksFile");
+	if (oidc_create(&d->oidc, d->loop, d->reap, &o) < 0)
+		return fail("authentication", strerror(ENOMEM));
+	return 0;
+}
+
+/* Callers of a standalone daemon's TCP port always present something. */
+static int
+standalone_token(struct daemon *d)
+{
+	int	r;
+
+	if (!d->opt->standalone || !d->opt->has_port)
+		return 0;
+	if (d->opt->token_file != NULL) {
+		snprintf(d->token_file, sizeof d->token_file, "%s",
+		    d->opt->token_file);
+		return 0;
+	}
+	if (d->identity->key != NULL)
+		return 0;
+	if ((r = rundir_token(d->run_dir, d->token_file,
+	    sizeof d->token_file)) < 0)
+		return fail("token file", strerror(-r));
+	log_info(COMPONENT, "TCP callers present the token in %s",
+	    d->token_file);
+	return 0;
+}
+
+static int
+start_gate(struct daemon *d)
+{
+	struct gate_options	o = {
+		.conf = &d->conf.grpc, .own_namespace = d->own_namespace,
+		.oidc = d->oidc, .identity = d->identity,
+		.owner_uid = d->identity->uid,
+	};
+
+	if (standalone_token(d) < 0)
+		return -1;
+	if (d->token_file[0] != '\0')
+		o.token_file = d->token_file;
+	o.enabled = d->opt->standalone || d->conf.grpc.auth_enabled ||
+	    d->identity->key != NULL;
+	if (!o.enabled)
+		log_warn(COMPONENT, "NOBODY IS AUTHENTICATED on the gRPC "
+		    "port: system.grpc.authEnabled is not set");
+	if ((d->gate = gate_create(d->loop, &o)) == NULL)
+		return fail("authentication", strerror(ENOMEM));
+	return 0;
+}
+
+/* ---- listening ---- */
+
+static void
+on_tcp(void *arg, int fd)
+{
+	struct daemon	*d = arg;
+	struct tls	*tls = NULL;
+
+	if (d->tls != NULL &&
+	    (tls = tls_server_create(d->tls, "h2")) == NULL) {
+		close(fd);
+		return;
+	}
+	grpc_server_accept(d->server, fd, tls);
+}
+
+static void
+on_local(void *arg, int fd)
+{
+	struct daemon	*d = arg;
+
+	grpc_server_accept(d->server, fd, NULL);
+}
+
+static void
+on_certificate(void *arg, struct tls_identity *id)
+{
+	struct daemon	*d = arg;
+
+	log_info(COMPONENT, "new certificate (%s) for new connections",
+	    tls_identity_kind(id));
+	tls_identity_unref(d->tls);
+	d->tls = tls_identity_ref(id);
+}
+
+static int
+load_certificate(struct daemon *d)
+{
+	struct conf_grpc	*c = &d->conf.grpc;
+	const char		*cert = c->cert_file, *key = c->key_file;
+	const char		*why = NULL;
+	int			 r;
+
+	if (d->opt->cert != NULL) {
+		cert = d->opt->cert;
+		key = d->opt->key;
+	}
+	if (!c->enable_tls && !(d->opt->standalone && d->opt->cert != NULL)) {
+		log_warn(COMPONENT, "gRPC is served in plaintext: "
+		    "system.grpc.enableTLS is off");
+		return 0;
+	}
+	if ((r = tls_identity_load(&d->tls, cert, key, &why)) < 0) {
+		snprintf(d->err, sizeof d->err, "%s, %s: %s", cert, key,
+		    why != NULL ? why : strerror(-r));
+		return fail("certificate", d->err);
+	}
+	log_info(COMPONENT, "TLS with %s", tls_identity_kind(d->tls));
+	r = certwatch_create(&d->certwatch, d->loop, cert, key,
+	    (uint64_t)(c->cert_reload_delay_ns / 1000000), on_certificate, d);
+	if (r < 0)
+		log_warn(COMPONENT, "certificate renewals go unnoticed: %s",
+		    strerror(-r));
+	return 0;
+}
+
+static int
+listen_on_tcp(struct daemon *d)
+{
+	uint16_t	port = d->conf.grpc.port;
+	int		r;
+
+	if (d->opt->standalone && !d->opt->has_port)
+		return 0;
+	if (load_certificate(d) < 0)
+		return -1;
+	r = listen_tcp(&d->tcp, d->loop,
+	    d->opt->standalone ? "127.0.0.1" : NULL, &port, on_tcp, d);
+	if (r < 0) {
+		snprintf(d->err, sizeof d->err, "port %u: %s", port,
+		    strerror(-r));
+		return fail("listen", d->err);
+	}
+	log_info(COMPONENT, "serving gRPC on port %u%s", port,
+	    d->tls != NULL ? " with TLS" : "");
+	return 0;
+}
+
+static int
+listen_on_socket(struct daemon *d)
+{
+	char	path[PATH_LEN];
+	int	r;
+
+	if (!d->opt->standalone)
+		return 0;
+	if ((r = path_join(path, sizeof path, d->run_dir,
+	    RUNDIR_GRPC_SOCKET)) < 0 ||
+	    (r = listen_unix(&d->local, d->loop, path, 0600, on_local,
+	    d)) < 0) {
+		snprintf(d->err, sizeof d->err, "%s: %s", path, strerror(-r));
+		return fail("listen", d->err);
+	}
+	log_info(COMPONENT, "serving gRPC on %s", path);
+	return 0;
+}
+
+static int
+make_run_dir(struct daemon *d)
+{
+	const char	*why;
+	int		 r;
+
+	if (!d->opt->standalone)
+		return 0;
+	if (d->opt->run_dir != NULL)
+		r = str_format(d->run_dir, sizeof d->run_dir, "%s",
+		    d->opt->run_dir);
+	else
+		r = rundir_default(d->run_dir, sizeof d->run_dir);
+	if (r < 0)
+		return fail("run directory", strerror(-r));
+	if ((r = rundir_create(d->run_dir, &why)) < 0) {
+		snprintf(d->err, sizeof d->err, "%s: %s (%s)", d->run_dir,
+		    why, strerror(-r));
+		return fail("run directory", d->err);
+	}
+	return 0;
+}
+
+/* ---- stopping ---- */
+
+/*
+ * Shells are hung up at once: nobody types into a pod that stops.  Commands
+ * may finish within the grace, then everything ends with us.
+ */
+static void
+on_stop_timer(void *arg)
+{
+	struct daemon	*d = arg;
+	uint64_t	 now = loop_now(d->loop);
+
+	if (grpc_server_drained(d->server) || now >= d->stop_deadline)
+		loop_stop(d->loop);
+	else
+		loop_timer_set(d->loop, &d->stop_timer, now + STOP_POLL_MS);
+}
+
+static void
+stop(struct daemon *d, int signo)
+{
+	if (d->stopping) {
+		log_info(COMPONENT, "second signal, stopping at once");
+		loop_stop(d->loop);
+		return;
+	}
+	log_info(COMPONENT, "%s: stopping, %d s for running calls",
+	    strsignal(signo), STOP_GRACE_MS / 1000);
+	d->stopping = true;
+	listener_destroy(d->tcp);
+	listener_destroy(d->local);
+	d->tcp = d->local = NULL;
+	grpc_server_shutdown(d->server);
+	sessions_hangup(d->sessions);
+	d->stop_deadline = loop_now(d->loop) + STOP_GRACE_MS;
+	on_stop_timer(d);
+}
+
+static void
+on_signal(void *arg, int signo)
+{
+	struct daemon	*d = arg;
+
+	switch (signo) {
+	case SIGCHLD:
+		reap_turn(d);
+		break;
+	case SIGTERM:
+	case SIGINT:
+		stop(d, signo);
+		break;
+	default:
+		log_info(COMPONENT, "%s ignored", strsignal(signo));
+		break;
+	}
+}
+
+/* ---- life ---- */
+
+static int
+start_core(struct daemon *d)
+{
+	static const int	signals[] = {
+		SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, 0
+	};
+
+	if ((d->loop = loop_create()) == NULL ||
+	    (d->sig = sig_create(d->loop, signals, on_signal, d)) == NULL ||
+	    (d->reap = reap_create(d->conf.reap_zombies.enabled)) == NULL ||
+	    (d->streams = streams_create(d->loop)) == NULL ||
+	    (d->sessions = sessions_create(d->loop, d->reap,
+	    d->streams)) == NULL)
+		return fail("start", "out of memory or descriptors");
+	d->reap_again.fn = reap_turn;
+	d->reap_again.arg = d;
+	d->stop_timer.fn = on_stop_timer;
+	d->stop_timer.arg = d;
+	return 0;
+}
+
+static int
+start_server(struct daemon *d)
+{
+	struct grpc_options	 o = {
+		.services = services, .nservices = ARRAY_LEN(services),
+		.limits = &d->limits, .user = &d->svc,
+		.conns_max = d->conf.limits.connections,
+		.conns_unauth_max = d->conf.limits.unauthenticated,
+		.first_token_ms = d->conf.limits.h2.first_token_ms,
+		.idle_ms = d->conf.limits.h2.idle_ms,
+	};
+
+	d->svc = (struct svc){
+		.loop = d->loop, .reap = d->reap, .sessions = d->sessions,
+		.streams = d->streams, .identity = d->identity,
+		.rate = { .burst = d->conf.limits.fork_burst,
+		    .per_s = d->conf.limits.forks_per_second },
+		.starting_max = d->conf.limits.starting_max,
+	};
+	gate_fill(d->gate, &o.auth);
+	if ((d->server = grpc_server_create(d->loop, &o)) == NULL)
+		return fail("start", strerror(ENOMEM));
+	return 0;
+}
+
+static int
+start(struct daemon *d)
+{
+	if (!d->opt->standalone && !d->opt->test && geteuid() != 0)
+		return fail("start", "must be root to become the workspace "
+		    "user (or use --standalone)");
+	conf_init(&d->conf);
+	if (load_conf(d) < 0)
+		return -1;
+	fill_limits(d);
+	log_info(COMPONENT, "k8shelld %s (commit %s)", version_string(),
+	    version_commit());
+	if (load_identity(d) < 0 || start_core(d) < 0)
+		return -1;
+	harden(d);
+	read_own_namespace(d);
+	if (identity_watch_start(d->identity, d->loop, &d->conf) < 0)
+		return fail("identity", strerror(ENOMEM));
+	if (make_run_dir(d) < 0 || start_oidc(d) < 0 || start_gate(d) < 0 ||
+	    start_server(d) < 0)
+		return -1;
+	if (listen_on_socket(d) < 0 || listen_on_tcp(d) < 0)
+		return -1;
+	reap_turn(d);		/* children from before the loop */
+	return 0;
+}
+
+static void
+finish(struct daemon *d)
+{
+	listener_destroy(d->tcp);
+	listener_destroy(d->local);
+	certwatch_destroy(d->certwatch);
+	if (d->server != NULL)
+		grpc_server_destroy(d->server);
+	sessions_destroy(d->sessions);
+	streams_destroy(d->streams);
+	if (d->gate != NULL)
+		gate_destroy(d->gate);
+	if (d->oidc != NULL)
+		oidc_destroy(d->oidc);
+	identity_destroy(d->identity);
+	tls_identity_unref(d->tls);
+	reap_destroy(d->reap);
+	sig_destroy(d->sig);
+	loop_destroy(d->loop);
+	conf_finish(&d->conf);
+}
+
+int
+daemon_main(const struct daemon_options *opt)
+{
+	struct daemon	*d;
+	int		 r;
+
+	log_setup(LOG_INFO, STDOUT_FILENO);
+	if ((d = calloc(1, sizeof *d)) == NULL)
+		return 1;
+	d->opt = opt;
+	if ((r = start(d)) == 0 && (r = loop_run(d->loop)) < 0)
+		log_error(COMPONENT, "loop: %s", strerror(-r));
+	if (r == 0)
+		log_info(COMPONENT, "stopped");
+	finish(d);
+	free(d);
+	return r == 0 ? 0 : 1;
+}
