@@ -1,0 +1,72 @@
+#!/bin/sh
+# A daemon of one's own in a private run directory, and a shell in it.  With no
+# terminal: a short scripted tour.  Leaves no process and no file behind.
+#
+# Usage: tests/try.sh [BUILD-DIR]
+set -eu
+
+build=${1:-$(dirname "$0")/../build}
+dir=$(mktemp -d "${TMPDIR:-/tmp}/k8shell-try.XXXXXX")
+pid=
+
+clean_up() {
+	trap - EXIT INT TERM HUP
+	if [ -n "$pid" ]; then
+		kill "$pid" 2>/dev/null || :
+		wait "$pid" 2>/dev/null || :
+	fi
+	rm -rf "$dir"
+}
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+"$build/k8shelld" --standalone --run-dir "$dir/run" >"$dir/log" 2>&1 </dev/null &
+pid=$!
+
+i=0
+until [ -S "$dir/run/grpc.sock" ]; do
+	i=$((i + 1))
+	if [ "$i" -gt 200 ] || ! kill -0 "$pid" 2>/dev/null; then
+		echo "try: the daemon did not come up:" >&2
+		cat "$dir/log" >&2
+		exit 1
+	fi
+	sleep 0.05
+done
+
+kssh() {
+	"$build/kssh" --run-dir "$dir/run" "$@"
+}
+
+if [ -t 0 ] && [ -t 1 ]; then
+	echo "A shell through k8shelld (pid $pid), served on $dir/run/grpc.sock."
+	echo "Leave with exit, or Enter ~ ."
+	kssh || :
+	echo "Stopped; nothing is left running."
+	exit 0
+fi
+
+# Shows a command and runs it; the last argument is the exit status we expect.
+show() {
+	want=$1
+	shift
+	echo "\$ kssh $*"
+	got=0
+	kssh "$@" || got=$?
+	if [ "$got" != "$want" ]; then
+		echo "try: exit status $got instead of $want" >&2
+		exit 1
+	fi
+}
+
+echo "k8shelld runs as pid $pid and serves $dir/run/grpc.sock"
+show 0 . 'echo "hello from pid $$, as $(id -un 2>/dev/null || id -u), in $PWD"'
+show 3 . 'echo "exit codes arrive:"; exit 3'
+echo "hello, pipe" | show 0 . 'tr a-z A-Z'
+show 0 -tt . 'echo "with a terminal: $(tty)"; stty size'
+echo 'echo "a login shell: $0, session $K8SHELL_SESSION_ID"' | show 0 -T .
+echo "memory of the daemon: $(sed -n 's/^VmRSS:[^0-9]*//p' "/proc/$pid/status")," \
+	"one file of $(stat -Lc %s "$build/k8shell") bytes"
+clean_up
+echo "Stopped; nothing is left running."
