@@ -344,14 +344,14 @@ claims_parse(const uint8_t *p, size_t n, struct jwt_claims *c)
 }
 
 /* Written so that no claim, however large, can overflow. */
-static const char *
-claims_time(const struct jwt_claims *c, int64_t now)
+const char *
+jwt_times_wrong(int64_t exp, int64_t nbf, int64_t iat, int64_t now)
 {
-	if (now - JWT_LEEWAY_S >= c->exp)
+	if (now - JWT_LEEWAY_S >= exp)
 		return "token has expired";
-	if (c->nbf > now + JWT_LEEWAY_S)
+	if (nbf > now + JWT_LEEWAY_S)
 		return "token is not valid yet";
-	if (c->iat > now + JWT_LEEWAY_S)
+	if (iat > now + JWT_LEEWAY_S)
 		return "token was issued in the future";
 	return NULL;
 }
@@ -402,22 +402,12 @@ jwt_verify(const struct jwt_key *key, const char *token, size_t n,
 
 	memset(claims, 0, sizeof *claims);
 	r = token_verify(key, token, n, claims, why);
-	if (r == 0)
-		r = jwt_check_times(claims, now, why);
+	if (r == 0 && (*why = jwt_times_wrong(claims->exp, claims->nbf,
+	    claims->iat, now)) != NULL)
+		r = -EACCES;
 	if (r < 0)
 		memset(claims, 0, sizeof *claims);
 	return r;
-}
-
-int
-jwt_check_times(const struct jwt_claims *c, int64_t now, const char **why)
-{
-	const char	*err = claims_time(c, now);
-
-	if (err == NULL)
-		return 0;
-	*why = err;
-	return -EACCES;
 }
 
 bool

@@ -75,9 +75,10 @@ int	 jwt_peek_kid(const char *token, size_t n, char *kid, const char **why);
 int	 jwt_verify(const struct jwt_key *key, const char *token, size_t n,
 	    int64_t now, struct jwt_claims *claims, const char **why);
 
-/* exp, nbf and iat alone, of claims verified before.  0 or -EACCES. */
-int	 jwt_check_times(const struct jwt_claims *c, int64_t now,
-	    const char **why);
+/* The time rules alone: NULL, or why a token with these times is refused.
+ * 0 stands for an absent nbf or iat. */
+const char *jwt_times_wrong(int64_t exp, int64_t nbf, int64_t iat,
+	    int64_t now);
 bool	 jwt_has_audience(const struct jwt_claims *c, const char *aud);
 
 #endif
