@@ -424,3 +424,41 @@ def user_home():
         if made_base:
             with contextlib.suppress(OSError):
                 os.rmdir("/home")
+
+
+def private_etc(tmp, files):
+    """A command prefix that runs in a mount namespace whose /etc has files.
+
+    files: {"passwd": text, "k8shell/profile.yaml": text}; the machine's own
+    /etc is below, unchanged.
+    """
+    upper = os.path.join(str(tmp), "etc-files")
+    mount = os.path.join(str(tmp), "etc-mount")
+    os.makedirs(mount)
+    for name, text in files.items():
+        path = os.path.join(upper, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w") as f:
+            f.write(text)
+    script = ('set -e; mount -t tmpfs none "$0"; mkdir "$0/u" "$0/w"; '
+              'mount -t overlay none -o "lowerdir=/etc,upperdir=$0/u,'
+              'workdir=$0/w" /etc; cp -r "$1/." /etc/; shift; exec "$@"')
+    return ["unshare", "-m", "sh", "-c", script, mount, upper]
+
+
+def passwd_line(name=USER, uid=UID, gid=GID, home=None, shell="/bin/bash"):
+    return "%s:x:%d:%d::%s:%s\n" % (name, uid, gid, home or "/home/" + name,
+                                    shell)
+
+
+def profile(**more):
+    """profile.yaml of USER."""
+    fields = {"username": USER, "uid": '"%d"' % UID, "gid": '"%d"' % GID,
+              "shell": "/bin/bash", "sudo": "false"}
+    fields.update(more)
+    return "".join("%s: %s\n" % kv for kv in fields.items())
+
+
+def system_passwd():
+    with open("/etc/passwd") as f:
+        return f.read()
