@@ -157,6 +157,23 @@ growth_leaves_drained_bytes_behind(void **state)
 	buf_finish(&b);
 }
 
+/* Else each small put would move the whole queue. */
+static void
+queue_that_stays_full_grows(void **state)
+{
+	struct buf	b;
+	char		big[250];
+
+	(void)state;
+	memset(big, 'b', sizeof big);
+	buf_init(&b, 600);
+	assert_int_equal(buf_put(&b, big, sizeof big), 0);
+	buf_drain(&b, 10);
+	assert_int_equal(buf_put(&b, big, 10), 0);
+	assert_true(b.cap >= 2 * sizeof big);
+	buf_finish(&b);
+}
+
 static void
 reserve_counts_only_what_is_committed(void **state)
 {
@@ -328,6 +345,10 @@ moved_memory_respects_the_limit(void **state)
 	assert_int_equal(buf_move(&b, &a, SIZE_MAX, NULL), 0);
 	assert_int_equal(b.len, 10);
 	assert_true(b.cap <= 300);
+	assert_true(a.cap > 300);
+	assert_int_equal(buf_move(&a, &b, SIZE_MAX, NULL), 0);
+	assert_int_equal(a.len, 10);
+	assert_true(b.cap <= 300);
 	buf_finish(&a);
 	buf_finish(&b);
 }
@@ -395,6 +416,7 @@ main(void)
 		cmocka_unit_test(queue_keeps_order_in_every_step_size),
 		cmocka_unit_test(memory_follows_the_bytes_not_the_limit),
 		cmocka_unit_test(growth_leaves_drained_bytes_behind),
+		cmocka_unit_test(queue_that_stays_full_grows),
 		cmocka_unit_test(reserve_counts_only_what_is_committed),
 		cmocka_unit_test(integers_are_big_endian),
 		cmocka_unit_test(integers_survive_their_extremes),
