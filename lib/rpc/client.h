@@ -42,7 +42,7 @@ struct grpc_out_ops {
 };
 
 struct grpc_request {
-	const char	*path;			/* "/k8shelld.SshService/Exec" */
+	const char	*path;		/* "/k8shelld.SshService/Exec" */
 	const struct hpack_field *metadata;	/* copied */
 	size_t		 nmetadata;
 	const ProtobufCMessageDescriptor *response;

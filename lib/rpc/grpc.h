@@ -29,9 +29,9 @@ enum grpc_status {
 #define GRPC_MESSAGE_MAX	(4u * 1024 * 1024)
 #define GRPC_PREFIX_LEN		5u
 #define GRPC_DATA_MAX		(32u * 1024)	/* outbound data chunk */
-#define GRPC_DEPTH_MAX		16		/* nesting of messages (G17) */
-#define GRPC_FIELDS_MAX		65536u		/* per message: an empty field is
-						 * 2 bytes sent, 50 decoded */
+#define GRPC_DEPTH_MAX		16	/* nesting of messages (G17) */
+#define GRPC_FIELDS_MAX		65536u	/* per message: an empty field is
+					 * 2 bytes sent, 50 decoded */
 
 const char *grpc_status_name(enum grpc_status s);	/* "NOT_FOUND" */
 
@@ -55,7 +55,7 @@ struct grpc_cutter {
 	struct buf	*part;		/* borrowed, max GRPC_MESSAGE_MAX + 5 */
 };
 struct grpc_cut {
-	const uint8_t	*p;		/* message without prefix; valid until the next call */
+	const uint8_t	*p;	/* without prefix, until the next call */
 	size_t		 n;
 	bool		 compressed;
 };

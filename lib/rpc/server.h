@@ -35,15 +35,16 @@ struct grpc_method {
 	void	(*ended)(struct grpc_call *c);
 	/* grpc_room() grew after it was too small.  NULL: don't care. */
 	void	(*writable)(struct grpc_call *c);
-	/* Cancelled, connection lost or deadline passed: nothing can be sent
-	 * any more.  NULL: don't care. */
+	/* Cancelled, connection lost, deadline passed or the peer at fault:
+	 * nothing can be sent any more.  Only after message() or ended() was
+	 * called, and never after grpc_finish().  NULL: don't care. */
 	void	(*gone)(struct grpc_call *c);
 };
 
 struct grpc_service {
-	const char			*prefix;	/* "/k8shelld.SshService/" */
-	const struct grpc_method	*methods;	/* NULL name ends */
-	size_t				 nmethods;
+	const char		*prefix;	/* "/k8shelld.SshService/" */
+	const struct grpc_method *methods;	/* NULL name ends */
+	size_t			 nmethods;
 };
 
 /* What is known of the other end of a connection. */
@@ -52,7 +53,7 @@ struct grpc_peer {
 	bool		 has_uid;	/* Unix socket */
 	uint32_t	 uid;
 	bool		 tls;
-	void		*auth;		/* the authoriser's own, per connection */
+	void		*auth;		/* the authoriser's own */
 };
 
 #define GRPC_AUTH_PENDING	(-1)
@@ -81,7 +82,7 @@ struct grpc_auth {
 #define GRPC_LIVE_CONN_MAX	256	/* handlers of one connection */
 #define GRPC_LIVE_MAX		1024	/* of the process; reset streams count
 					 * until their work has ended */
-#define GRPC_HELD_MAX		(32u * 1024 * 1024)	/* bytes buffered in all */
+#define GRPC_HELD_MAX		(32u << 20)	/* bytes buffered in all */
 
 struct grpc_options {
 	const struct grpc_service *const *services;	/* borrowed */
@@ -97,7 +98,7 @@ struct grpc_options {
 /* NULL: out of memory. */
 struct grpc_server *grpc_server_create(struct loop *l,
 	    const struct grpc_options *opt);
-/* Every call gets gone(), every connection is closed. */
+/* Every call gets gone(), every connection is closed.  Not from a handler. */
 void	 grpc_server_destroy(struct grpc_server *s);
 
 /* Takes fd and tls (NULL: plaintext) in any case. */
@@ -117,8 +118,13 @@ void	 grpc_server_stats(const struct grpc_server *s, struct grpc_stats *st);
 /* The verdict on a pending call: GRPC_OK or a status with its text. */
 void	 grpc_authorized(struct grpc_call *c, int verdict, const char *why);
 
-/* First value of a metadata key (lower case), or NULL; lives as long as c. */
+/*
+ * First value of a metadata key (lower case), or NULL; lives as long as c.
+ * Keys ending in "-bin" have their value decoded, *len may be asked for.
+ */
 const char *grpc_metadata(const struct grpc_call *c, const char *key);
+const char *grpc_metadata_bin(const struct grpc_call *c, const char *key,
+	    size_t *len);
 const struct grpc_peer *grpc_call_peer(const struct grpc_call *c);
 void	*grpc_call_user(const struct grpc_call *c);
 
@@ -130,7 +136,10 @@ int	 grpc_call_set_subject(struct grpc_call *c, const char *subject);
 void	 grpc_call_set_arg(struct grpc_call *c, void *arg);
 void	*grpc_call_arg(const struct grpc_call *c);
 
-/* 0, -ENOBUFS (writable() follows), -EPIPE or -ENOMEM. */
+/*
+ * 0, -ENOBUFS (writable() follows), -EPIPE, -ENOMEM, or -EMSGSIZE above
+ * 8 MiB.  A message longer than the send buffer goes out when that is empty.
+ */
 int	 grpc_send(struct grpc_call *c, const ProtobufCMessage *m);
 /* A message whose only content is bytes field `field`; n <= GRPC_DATA_MAX. */
 int	 grpc_send_bytes(struct grpc_call *c, uint32_t field, const void *p,
@@ -157,7 +166,7 @@ void	 grpc_reply(struct grpc_call *c, const ProtobufCMessage *m);
  * the Rapid Reset fix.  The token is freed by grpc_work_done().
  */
 struct grpc_work;
-struct grpc_work *grpc_work_begin(struct grpc_call *c);	/* NULL: no memory */
+struct grpc_work *grpc_work_begin(struct grpc_call *c);	/* never NULL */
 void	 grpc_work_done(struct grpc_work *w);		/* NULL is allowed */
 
 #endif

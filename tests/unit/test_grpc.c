@@ -19,7 +19,7 @@
 #define SHELL_REQ	(&k8shelld__shell_request__descriptor)
 #define EXEC_REQ	(&k8shelld__exec_request__descriptor)
 
-/* ---- timeouts --------------------------------------------------------- */
+/* -- timeouts ------------------------------------------------------------- */
 
 static void
 test_G5_timeout_units(void **state)
@@ -65,7 +65,7 @@ test_SY_03_client_timeout_is_rounded_up(void **state)
 	assert_true(ms == 5000);
 }
 
-/* ---- grpc-message ----------------------------------------------------- */
+/* -- grpc-message --------------------------------------------------------- */
 
 static void
 test_G8_special_status_message_round_trips(void **state)
@@ -129,7 +129,7 @@ test_G8_decoding_keeps_what_is_not_an_escape(void **state)
 	assert_string_equal(out, "abc");
 }
 
-/* ---- status tables ---------------------------------------------------- */
+/* -- status tables -------------------------------------------------------- */
 
 static void
 test_G16_reset_codes_map_as_the_table_says(void **state)
@@ -173,7 +173,7 @@ test_http_codes_map_to_statuses(void **state)
 	assert_string_equal(grpc_status_name((enum grpc_status)99), "UNKNOWN");
 }
 
-/* ---- cutter ----------------------------------------------------------- */
+/* -- cutter --------------------------------------------------------------- */
 
 struct seen {
 	size_t	 count;
@@ -414,7 +414,7 @@ test_cutter_survives_a_failing_allocator(void **state)
 	check_three(&s);
 }
 
-/* ---- bytes head ------------------------------------------------------- */
+/* -- bytes head ----------------------------------------------------------- */
 
 static void
 check_head(uint32_t field, size_t n)
@@ -457,7 +457,7 @@ test_bytes_head_is_what_the_encoder_would_write(void **state)
 	check_head((1u << 29) - 1, GRPC_MESSAGE_MAX - 20);
 }
 
-/* ---- wire check ------------------------------------------------------- */
+/* -- wire check ----------------------------------------------------------- */
 
 static int
 wire(const ProtobufCMessageDescriptor *d, const void *p, size_t n)
