@@ -34,11 +34,12 @@ find_path(const char *const *envp)
 	return PATH_DEFAULT;
 }
 
-/* A name of NAME_MAX or more can't be in any folder: let exec say so. */
+/* No folder holds the empty name or one over NAME_MAX: let exec say so. */
 static bool
 is_bare(const char *name)
 {
-	return strchr(name, '/') == NULL && strlen(name) <= NAME_MAX;
+	return *name != '\0' && strchr(name, '/') == NULL &&
+	    strlen(name) <= NAME_MAX;
 }
 
 /*
