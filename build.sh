@@ -138,6 +138,12 @@ lock()
 	flock 9
 }
 
+# Closed, too: what is started later must not inherit the descriptor.
+unlock()
+{
+	exec 9>&-
+}
+
 # -- fetch: Debian source packages into deps/ --------------------------------
 
 lock_sums()
@@ -439,7 +445,7 @@ cmd_build()
 	    cp "build/deps/$arch/NOTICES.txt" build/NOTICES.txt
 	say "build: $goal for $arch"
 	run_make "$goal" ARCH="$arch"
-	flock -u 9
+	unlock
 }
 
 cmd_try()
@@ -465,8 +471,12 @@ node_modules()
 	fi
 	say "test: installing grpc-js into build/node"
 	cp "$from/package.json" "$from/package-lock.json" build/node/
-	(cd build/node && npm ci --ignore-scripts --no-audit --no-fund \
-	    --loglevel=error) || fail "test: npm could not install grpc-js"
+	if ! (cd build/node && npm ci --ignore-scripts --no-audit --no-fund \
+	    --loglevel=error) >build/node/log 2>&1; then
+		say "test: npm could not install grpc-js, its tests will be" \
+		    "skipped: $(grep -m1 -i 'err' build/node/log)"
+		return 0
+	fi
 	cp "$from/package-lock.json" build/node/.installed
 }
 
@@ -510,7 +520,7 @@ cmd_test()
 	step "lint" make --no-print-directory lint
 	step "fuzz targets" make -j"$JOBS" --no-print-directory fuzz
 	step "fuzz corpora, replayed" replay_corpora
-	flock -u 9
+	unlock
 	if [ "$only" = unit ]; then
 		[ $bad = 0 ] || die "test: failures above"
 		say "test: unit tests, lint and corpora passed"
@@ -524,7 +534,7 @@ cmd_test()
 	lock
 	step "whole program with ASan and UBSan" \
 	    make -j"$JOBS" --no-print-directory san
-	flock -u 9
+	unlock
 	[ $bad = 0 ] ||
 	    printf 'build.sh: unit, lint or fuzz steps failed, see above\n' >&2
 	say "test: integration (pytest)"

@@ -23,6 +23,9 @@ def install(*args, binary=BINARY, **kw):
 
 def in_mounts(script, *args):
     """Runs a shell script in a mount namespace of its own."""
+    probe = subprocess.run(["unshare", "-m", "true"], capture_output=True)
+    if probe.returncode != 0:
+        pytest.skip("no mount namespaces here")
     return subprocess.run(["unshare", "-m", "sh", "-ec", script, "sh",
                            *map(str, args)],
                           capture_output=True, text=True, timeout=60)
