@@ -242,7 +242,7 @@ static int
 replace(const struct yamldoc *d, const struct yamldoc_node *n, char *out,
     size_t *outlen)
 {
-	const char	*p = n->text, *value;
+	const char	*p = n->text, *value = NULL;
 	size_t		 len, at = 0;
 	bool		 odd;
 	int		 found = 0, r;
