@@ -167,7 +167,7 @@ BEGIN {
 	    "alloca system popen", t, " ")
 	for (i = 1; i <= n; i++)
 		banned[t[i]] = 1
-	mark = "(X" "XX|TO" "DO|FIX" "ME)"
+	mark = "(^|[^A-Za-z_])(X" "XX|TO" "DO|FIX" "ME)([^A-Za-z_]|$)"
 }
 
 FNR == 1 {
@@ -213,7 +213,7 @@ for f in build.sh .ci/run tests/*.sh tests/*/*.sh; do
 	[ ! -f "$f" ] || bash -n "$f" || bad=1
 done
 if command -v git >/dev/null && [ -e .git ] &&
-    git grep -nE 'X''XX|TO''DO|FIX''ME' -- '*.py' '*.sh' '*.proto' '*.md' Makefile; then
+    git grep -nwE 'X''XX|TO''DO|FIX''ME' -- '*.py' '*.sh' '*.proto' '*.md' Makefile; then
 	echo "lint: unfinished marks"
 	bad=1
 fi
