@@ -546,7 +546,7 @@ jwks_add(struct jwt_keys *s, const struct jwk *w)
 		return 0;
 	if ((k = malloc(sizeof *k)) == NULL)
 		return -ENOMEM;
-	*k = tmp;
+	memcpy(k, &tmp, sizeof tmp);
 	memcpy(s->kid[s->count], w->kid, sizeof w->kid);
 	s->key[s->count++] = k;
 	return 0;
@@ -629,4 +629,19 @@ jwt_keys_finish(struct jwt_keys *k)
 	for (i = 0; i < k->count; i++)
 		jwt_key_destroy(k->key[i]);
 	k->count = 0;
+}
+
+/* Keys are built from zeroed memory, so their bytes can be compared. */
+bool
+jwt_keys_same(const struct jwt_keys *a, const struct jwt_keys *b)
+{
+	size_t	i;
+
+	if (a->count != b->count)
+		return false;
+	for (i = 0; i < a->count; i++)
+		if (strcmp(a->kid[i], b->kid[i]) != 0 ||
+		    memcmp(a->key[i], b->key[i], sizeof *a->key[i]) != 0)
+			return false;
+	return true;
 }

@@ -43,6 +43,8 @@ struct jwt_keys {
 int	 jwt_keys_from_jwks(struct jwt_keys *out, const void *json, size_t n,
 	    const char **err);
 void	 jwt_keys_finish(struct jwt_keys *k);
+/* The same keys under the same ids in the same order. */
+bool	 jwt_keys_same(const struct jwt_keys *a, const struct jwt_keys *b);
 
 struct jwt_claims {
 	char	 iss[256], sub[256];

@@ -22,6 +22,12 @@ struct reap;
 #define OIDC_REFETCH_MS	10000		/* unknown key ids can't hammer */
 #define OIDC_BODY_MAX	(256u * 1024)
 #define OIDC_REFRESH_MS	(60u * 60 * 1000)
+#define OIDC_FILE_MS	15000		/* how often the file is looked at */
+#define OIDC_RETRY_MS	1000		/* doubled up to ... */
+#define OIDC_RETRY_MAX_MS	60000
+
+/* What an empty issuer stands for (spec/grpc.md 2.3). */
+#define OIDC_ISSUER_DEFAULT	"https://kubernetes.default.svc.cluster.local"
 
 struct oidc_options {
 	const char	*issuer_url;	/* borrowed, all of them */
@@ -29,14 +35,16 @@ struct oidc_options {
 	const char	*ca_file, *token_file;
 };
 
-/* Starts the first fetch.  -ENOMEM only: a failed fetch is retried. */
+/* Reads the file, or starts the first fetch.  -ENOMEM only: what fails is
+ * logged and tried again. */
 int	 oidc_create(struct oidc **out, struct loop *l, struct reap *r,
 	    const struct oidc_options *opt);
+/* Callers that wait are not called.  NULL is allowed. */
 void	 oidc_destroy(struct oidc *o);
 
 /* Key for kid ("" is allowed if the set has one key), or NULL. */
 const struct jwt_key *oidc_key(const struct oidc *o, const char *kid);
-/* Changes with every new key set: cached verdicts die with it (T7). */
+/* Changes when the keys do: cached verdicts die with it (T7). */
 uint32_t oidc_generation(const struct oidc *o);
 
 /* One caller waiting for a refetch; embedded. */
