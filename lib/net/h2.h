@@ -111,6 +111,10 @@ bool	 h2_drained(const struct h2 *h);
 /* At once, with code; then the owner flushes and closes. */
 void	 h2_terminate(struct h2 *h, uint32_t code, const char *debug);
 size_t	 h2_stream_count(const struct h2 *h);
+/* The peer's first SETTINGS have arrived: it speaks HTTP/2. */
+bool	 h2_peer_ready(const struct h2 *h);
+/* h2_recv() takes nothing until h2_send() has emptied the control queue. */
+bool	 h2_recv_paused(const struct h2 *h);
 /* Why the session failed, one line, or NULL. */
 const char *h2_reason(const struct h2 *h);
 
@@ -119,8 +123,12 @@ const char *h2_reason(const struct h2 *h);
 int	 h2_open(struct h2 *h, struct h2_stream **out,
 	    const struct hpack_field *f, size_t n, bool end);
 
-/* Response headers or trailers (end = true).  0, -EPIPE if already ended or
- * reset, -ENOMEM.  Trailers wait for queued data. */
+/*
+ * Response headers or trailers (end = true).  0; -EPIPE if already ended or
+ * reset; -EINVAL: behind data only trailers may come; -ENOMEM.  Trailers wait
+ * for queued data.  closed() never comes out of this call or of h2_data(),
+ * but out of the h2_send() that sends the end.
+ */
 int	 h2_headers(struct h2_stream *s, const struct hpack_field *f, size_t n,
 	    bool end);
 /*
@@ -128,8 +136,11 @@ int	 h2_headers(struct h2_stream *s, const struct hpack_field *f, size_t n,
  * (writable() will tell), -EPIPE, -ENOMEM.
  */
 int	 h2_data(struct h2_stream *s, const void *p, size_t n, bool end);
-/* Room for h2_data() now, bytes; a message of header + payload should be
- * put in two calls only if both fit. */
+/*
+ * Room for h2_data() now, bytes; a message of header + payload should be
+ * put in two calls only if both fit.  While nothing is queued one piece may
+ * be longer than that (an answer in one message).
+ */
 size_t	 h2_room(const struct h2_stream *s);
 /* Same as h2_data for two pieces, together or not at all. */
 int	 h2_data2(struct h2_stream *s, const void *a, size_t na,
@@ -150,6 +161,8 @@ uint32_t h2_stream_id(const struct h2_stream *s);
 void	 h2_stream_set_arg(struct h2_stream *s, void *arg);
 void	*h2_stream_arg(const struct h2_stream *s);
 bool	 h2_stream_remote_ended(const struct h2_stream *s);
+/* Data is queued that the peer's windows do not let out. */
+bool	 h2_stream_blocked(const struct h2_stream *s);
 struct h2 *h2_stream_session(const struct h2_stream *s);
 
 #endif
