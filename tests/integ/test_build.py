@@ -105,6 +105,29 @@ def test_notices_of_all_four_libraries():
         assert name in text, name
 
 
+def test_private_key_decoder_stays_in_its_buffer(tmp_path):
+    """security.md finding 6, against the very library that we ship."""
+    sys_ = BUILD / "deps" / os.uname().machine
+    gcc_include = run("gcc", "-print-file-name=include").stdout.strip()
+    lib = sys_ / "lib"
+    r = run("gcc", "-O1", "-fPIE", "-nostdinc", "-isystem", sys_ / "include",
+            "-isystem", gcc_include, "-c", "-o", tmp_path / "t.o",
+            ROOT / "tests" / "integ" / "skey_bound.c")
+    assert r.returncode == 0, r.stderr
+    r = run("gcc", "-static-pie", "-nostdlib", "-nostartfiles",
+            lib / "rcrt1.o", lib / "crti.o", tmp_path / "t.o",
+            lib / "libbearssl.a", lib / "libc.a", "-lgcc",
+            lib / "crtn.o", "-o", tmp_path / "t")
+    assert r.returncode == 0, r.stderr
+    r = run(tmp_path / "t")
+    assert r.returncode == 0, r.stdout
+    unpatched = run("gcc", "-w", "-o", tmp_path / "u",
+                    ROOT / "tests" / "integ" / "skey_bound.c", "-lbearssl")
+    assert unpatched.returncode == 0, unpatched.stderr
+    assert run(tmp_path / "u").returncode == 1, \
+        "the check no longer sees the defect in Debian's own build"
+
+
 # -- the command line -----------------------------------------------------------
 
 VERSION = (ROOT / "VERSION").read_text().strip()
