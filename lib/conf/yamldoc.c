@@ -316,7 +316,8 @@ file_path(const struct yamldoc *d, const struct yamldoc_node *n, char *out,
 static int
 include(struct yamldoc *d, struct yamldoc_node *n)
 {
-	char	 path[FILE_PATH_MAX], *mem = NULL, *text, *copy;
+	char	 path[FILE_PATH_MAX], shown[PATH_SHOWN];
+	char	*mem = NULL, *text, *copy;
 	size_t	 len;
 	int	 r;
 
@@ -324,14 +325,15 @@ include(struct yamldoc *d, struct yamldoc_node *n)
 		return yamldoc_error(d, n, "!file is not allowed here");
 	if ((r = file_path(d, n, path, sizeof path)) < 0)
 		return r;
+	log_escape(path, strlen(path), shown, sizeof shown);
 	r = file_read(path, YAMLDOC_FILE_MAX, &mem, &len);
 	if (r < 0) {
-		yamldoc_error(d, n, "!file %.200s: %s", path,
+		yamldoc_error(d, n, "!file %s: %s", shown,
 		    r == -EFBIG ? "larger than 64 KiB" : strerror(-r));
 		return r == -ENOMEM ? r : -EINVAL;
 	}
 	if (strlen(mem) != len) {
-		r = yamldoc_error(d, n, "!file %.200s: has a NUL byte", path);
+		r = yamldoc_error(d, n, "!file %s: has a NUL byte", shown);
 		goto out;
 	}
 	text = str_trim(mem);

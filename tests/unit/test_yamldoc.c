@@ -378,6 +378,8 @@ files_that_can_not_be_read_are_errors(void **state)
 	load_bad(t, "system:\n  grpc:\n    audience: !file absent\n",
 	    "/absent: No such file or directory");
 	load_bad(t, "a: !file .\n", "/.: Is a directory");
+	load_bad(t, "a: !file \"x\\ny\"\n",
+	    "/x\\x0ay: No such file or directory");
 	load_bad(t, "a: !file ''\n", "config.yaml:1:4: a: !file needs a path");
 	snprintf(path, sizeof path, "%s/fifo", t->dir);
 	assert_int_equal(mkfifo(path, 0600), 0);
