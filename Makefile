@@ -133,7 +133,8 @@ build/unit/%: build/obj/asan/tests/unit/%.o \
 	mkdir -p $(@D); echo "  ld $@"
 	$(CC) $(SAN) $(WRAP) -o $@ $^ -lcmocka $(GLIBC)
 
-fuzz: $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+# The applets only to have clang's warnings on all we wrote.
+fuzz: $(APPLET:%.c=build/obj/fuzz/%.o) $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 build/fuzz/%: build/obj/fuzz/tests/fuzz/%.o build/obj/fuzz/lib.a
 	mkdir -p $(@D); echo "  ld $@"
 	$(CLANG) $(SAN) -fsanitize=fuzzer -o $@ $^ $(GLIBC)

@@ -113,7 +113,7 @@ need()
 	command -v dpkg-query >/dev/null && command -v apt-get >/dev/null ||
 	    die "this is not a Debian system (no apt-get): see README"
 	dpkg-query -W -f '${db:Status-Status}\n' "$@" 2>/dev/null |
-	    awk '$1 == "installed" { n++ } END { exit n < '$#' }' && return
+	    awk '$1 == "installed" { n++ } END { exit n != '$#' }' && return
 	lack=$(missing_packages "$@")
 	[ -n "$lack" ] || return 0
 	[ "$(id -u)" = 0 ] || command -v sudo >/dev/null ||
