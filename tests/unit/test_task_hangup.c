@@ -1,0 +1,207 @@
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/str.h"
+#include "tests/unit/job.h"
+#include "workspace/task.h"
+
+/* -- hang-up --------------------------------------------------------------- */
+
+static void
+SH_10_EX_16_a_hangup_ends_the_group_but_not_nohup(void **state)
+{
+	static const enum child_io kinds[] = { CHILD_STREAMS, CHILD_PTY };
+	struct spin	s;
+	struct job	j;
+	pid_t		stays, goes, shell;
+	size_t		i;
+
+	(void)state;
+	spin_init(&s, true);
+	for (i = 0; i < ARRAY_LEN(kinds); i++) {
+		job_start(&j, &s, kinds[i],
+		    "sleep 1000 & echo $!; "
+		    "nohup sleep 1000 >/dev/null 2>&1 </dev/null & "
+		    "sleep 0.1; echo $!; echo up; wait");
+		job_await(&j, "up");
+		assert_int_equal(sscanf(j.out, "%d %d", &goes, &stays), 2);
+		shell = task_pid(j.task);
+		task_hangup(j.task, job_on_gone, &j);
+		task_hangup(j.task, NULL, NULL);	/* the first counts */
+		assert_false(j.gone);
+		spin_until(&s, &j.gone);
+		assert_int_equal(j.finishes, 0);
+		spin_poll(&s, is_gone, &shell);
+		spin_poll(&s, is_gone, &goes);
+		assert_int_equal(kill(stays, 0), 0);
+		kill(stays, SIGKILL);
+		spin_poll(&s, is_gone, &stays);
+		job_free(&j);
+	}
+	spin_finish(&s);
+}
+
+static void
+SH_10_the_foreground_job_of_a_shell_is_hung_up_too(void **state)
+{
+	struct spin	s;
+	struct job	j;
+	uint64_t	from;
+	pid_t		fg;
+
+	(void)state;
+	spin_init(&s, true);
+	/* Job control gives it a group of its own; the shell won't go. */
+	job_start(&j, &s, CHILD_PTY, "set -m; trap : HUP; "
+	    "sh -c 'echo $$ up; exec sleep 1000'; sleep 1000");
+	job_await(&j, " up");
+	fg = (pid_t)strtol(j.out, NULL, 10);
+	assert_true(fg > 1 && fg != task_pid(j.task));
+	from = loop_now(s.loop);
+	task_hangup(j.task, job_on_gone, &j);
+	spin_poll(&s, is_gone, &fg);
+	assert_in_range(loop_now(s.loop) - from, 0, TASK_HANGUP_MS / 2);
+	spin_until(&s, &j.gone);
+	job_free(&j);
+	spin_finish(&s);
+}
+
+static void
+SH_10_who_ignores_a_hangup_is_killed(void **state)
+{
+	struct spin	s;
+	struct job	j;
+	uint64_t	from;
+	pid_t		pid;
+
+	(void)state;
+	spin_init(&s, true);
+	job_start(&j, &s, CHILD_STREAMS,
+	    "trap '' HUP PIPE; sleep 1000 & echo $! up; wait; sleep 1000");
+	job_await(&j, " up");
+	pid = (pid_t)strtol(j.out, NULL, 10);
+	from = loop_now(s.loop);
+	task_hangup(j.task, job_on_gone, &j);
+	spin_until(&s, &j.gone);
+	assert_in_range(loop_now(s.loop) - from, TASK_HANGUP_MS,
+	    TASK_HANGUP_MS + 2000);
+	spin_poll(&s, is_gone, &pid);
+	job_free(&j);
+	spin_finish(&s);
+}
+
+static void
+SH_13_accepted_input_is_written_before_the_hangup(void **state)
+{
+	char		file[] = TEMPLATE, script[128], text[64] = "";
+	int		fd = mkstemp(file);
+	struct spin	s;
+	struct job	j;
+
+	(void)state;
+	assert_true(fd >= 0);
+	/* Deaf to the hang-up, so that what came before it can be seen. */
+	snprintf(script, sizeof script, "trap '' HUP; echo up; exec cat >%s",
+	    file);
+	spin_init(&s, true);
+	job_start(&j, &s, CHILD_STREAMS, script);
+	job_await(&j, "up");
+	assert_int_equal(task_input(j.task, "last words", 10), 0);
+	task_input_end(j.task);
+	task_hangup(j.task, job_on_gone, &j);
+	spin_until(&s, &j.gone);
+	assert_int_equal(read(fd, text, sizeof text - 1), 10);
+	assert_string_equal(text, "last words");
+	unlink(file);
+	job_free(&j);
+	spin_finish(&s);
+	close(fd);
+}
+
+static void
+a_hangup_during_the_start_takes_the_child_along(void **state)
+{
+	static const enum child_io kinds[] = { CHILD_STREAMS, CHILD_PTY };
+	struct spin	s;
+	struct job	j;
+	pid_t		pid;
+	size_t		i;
+
+	(void)state;
+	spin_init(&s, true);
+	for (i = 0; i < ARRAY_LEN(kinds); i++) {
+		job_start(&j, &s, kinds[i], "sleep 1000");
+		pid = task_pid(j.task);
+		task_hangup(j.task, job_on_gone, &j);
+		spin_until(&s, &j.gone);
+		spin_poll(&s, is_gone, &pid);
+		assert_false(j.started || j.finished);
+		job_free(&j);
+
+		job_start(&j, &s, kinds[i], "sleep 1000");
+		j.hang_up_in_started = true;
+		spin_until(&s, &j.gone);
+		assert_false(j.finished);
+		job_free(&j);
+	}
+	spin_finish(&s);
+}
+
+static void
+a_hangup_from_output_or_while_draining_is_final(void **state)
+{
+	struct spin	s;
+	struct job	j;
+	pid_t		pid;
+
+	(void)state;
+	spin_init(&s, true);
+	job_start(&j, &s, CHILD_STREAMS, "exec yes");
+	j.hang_up_in_output = true;
+	spin_until(&s, &j.gone);
+	assert_int_equal(j.chunks, 1);
+	job_free(&j);
+
+	job_start(&j, &s, CHILD_STREAMS,
+	    "trap '' HUP; sleep 1000 & echo $! up");
+	job_await(&j, " up");
+	pid = (pid_t)strtol(j.out, NULL, 10);
+	while (task_signal(j.task, SIGCONT) == 0 && !s.late)
+		loop_run(s.loop);		/* until it is collected */
+	assert_false(j.finished);
+	task_hangup(j.task, job_on_gone, &j);
+	spin_until(&s, &j.gone);
+	assert_false(j.finished);
+	kill(pid, SIGKILL);
+	spin_poll(&s, is_gone, &pid);
+	job_free(&j);
+
+	job_start(&j, &s, CHILD_STREAMS, "exit 0");
+	spin_until(&s, &j.finished);
+	task_hangup(j.task, job_on_gone, &j);	/* instead of destroying it */
+	spin_until(&s, &j.gone);
+	job_free(&j);
+	spin_finish(&s);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest	tests[] = {
+		T(SH_10_EX_16_a_hangup_ends_the_group_but_not_nohup),
+		T(SH_10_the_foreground_job_of_a_shell_is_hung_up_too),
+		T(SH_10_who_ignores_a_hangup_is_killed),
+		T(SH_13_accepted_input_is_written_before_the_hangup),
+		T(a_hangup_during_the_start_takes_the_child_along),
+		T(a_hangup_from_output_or_while_draining_is_final),
+	};
+
+	/* Else grandchildren stay zombies until this system's init looks. */
+	if (reap_become_subreaper() < 0)
+		return 1;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
