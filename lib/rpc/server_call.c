@@ -419,6 +419,8 @@ call_run(struct grpc_call *c)
 		stream_end(c);
 	}
 	account(c);
+	if (c->conn != NULL)
+		conn_touch(c->conn);		/* windows have opened */
 }
 
 void

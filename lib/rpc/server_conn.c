@@ -143,28 +143,17 @@ conn_teardown(struct server_conn *sc)
 	if (s->opt.auth.forget != NULL)
 		s->opt.auth.forget(s->opt.auth.arg, &sc->peer);
 	server_unlink(s, sc);
-	conn_close(sc->conn, 0);
+	if (!sc->lost)
+		conn_close(sc->conn, 0);
 	loop_later(s->loop, &sc->die);
 }
 
-/* The session is beyond help: calls end now, the GOAWAY still goes out. */
+/* The session has failed and told its calls; the GOAWAY still goes out. */
 static void
 conn_fail(struct server_conn *sc)
 {
-	const char		*why = h2_reason(sc->h2);
-	struct grpc_call	*c, *next;
-
-	if (sc->failing)
-		return;
 	sc->failing = true;
-	server_noise(sc->server, LOG_WARN, sc->peer.name,
-	    why != NULL ? why : "session failed");
-	for (c = sc->calls; c != NULL; c = next) {
-		call_hold(c);
-		call_drop(c);
-		next = c->next;
-		call_release(c);
-	}
+	server_noise(sc->server, LOG_WARN, sc->peer.name, h2_reason(sc->h2));
 	conn_kick(sc->conn);
 }
 
@@ -180,6 +169,8 @@ conn_settle(struct server_conn *sc)
 	}
 	if (sc->torn || sc->h2 == NULL || sc->busy > 0)
 		return;
+	if (!sc->failing && h2_reason(sc->h2) != NULL)
+		conn_fail(sc);
 	over = sc->failing || h2_drained(sc->h2) ||
 	    (sc->leaving && h2_stream_count(sc->h2) == 0);
 	if (over && !sc->finishing && !h2_wants_send(sc->h2)) {
@@ -270,7 +261,6 @@ conn_on_timer(void *arg)
 	struct server_conn	*sc = arg;
 	const struct grpc_options *opt = &sc->server->opt;
 	uint64_t		 now = loop_now(sc->server->loop);
-	int			 r = 0;
 
 	sc->armed_ms = UINT64_MAX;
 	if (sc->finishing)
@@ -284,14 +274,9 @@ conn_on_timer(void *arg)
 	}
 	sc->busy++;
 	if (h2_deadline(sc->h2) <= now)
-		r = h2_tick(sc->h2, now);
-	if (r == 0 && !sc->authentic && !sc->failing &&
-	    now >= sc->accepted_ms + opt->first_token_ms) {
+		h2_tick(sc->h2, now);
+	if (!sc->authentic && now >= sc->accepted_ms + opt->first_token_ms)
 		h2_terminate(sc->h2, H2_NO_ERROR, "no valid call in time");
-		r = -ETIMEDOUT;
-	}
-	if (r < 0)
-		conn_fail(sc);
 	else if (sc->authentic && !sc->draining &&
 	    h2_stream_count(sc->h2) == 0 &&
 	    now >= sc->active_ms + opt->idle_ms)
@@ -321,10 +306,6 @@ on_ready(void *arg)
 {
 	struct server_conn	*sc = arg;
 
-	sc->up = true;
-	if (sc->conn == NULL || sc->h2 != NULL || sc->lost)
-		return;			/* conn_open() comes back */
-	sc->peer.name = conn_peer(sc->conn);
 	sc->peer.tls = conn_is_tls(sc->conn);
 	sc->peer.has_uid = conn_peer_uid(sc->conn, &sc->peer.uid);
 	sc->active_ms = loop_now(sc->server->loop);
@@ -367,8 +348,6 @@ on_input(void *arg, struct buf *in)
 	    loop_now(sc->server->loop));
 	sc->server->stats.bytes_in += used;
 	buf_drain(in, used);
-	if (r == -EPROTO)
-		conn_fail(sc);
 	sc->backlog = r == 0 && in->len > 0;
 	go_on(sc);
 	sc->busy--;
@@ -398,9 +377,8 @@ on_closed(void *arg, int why, const char *reason)
 {
 	struct server_conn	*sc = arg;
 
-	if (why < 0 && !sc->torn && !sc->finishing)
-		server_noise(sc->server, LOG_INFO, sc->peer.name,
-		    reason != NULL ? reason : strerror(-why));
+	if (why < 0 && !sc->torn && !sc->failing)
+		server_noise(sc->server, LOG_INFO, sc->peer.name, reason);
 	sc->lost = true;
 	conn_settle(sc);
 }
@@ -468,7 +446,6 @@ conn_open(struct grpc_server *s, int fd, struct tls *tls)
 		return;
 	}
 	sc->server = s;
-	sc->peer.name = "";
 	sc->armed_ms = UINT64_MAX;
 	sc->accepted_ms = loop_now(s->loop);
 	sc->timer.fn = conn_on_timer;
@@ -489,7 +466,5 @@ conn_open(struct grpc_server *s, int fd, struct tls *tls)
 	s->nconns++;
 	s->nunauth++;
 	s->stats.conns_total++;
-	if (sc->up)
-		on_ready(sc);
 	conn_schedule(sc);
 }

@@ -115,7 +115,6 @@ struct server_conn {
 	struct loop_timer	 timer;
 	uint64_t		 armed_ms;	/* UINT64_MAX: not armed */
 	uint64_t		 accepted_ms, active_ms, sweep_ms;
-	bool	 up;		/* ready() came */
 	bool	 authentic;	/* a call was allowed */
 	bool	 failing;	/* flush GOAWAY, then close */
 	bool	 finishing;	/* conn_finish() was called */
