@@ -224,6 +224,17 @@ a_token_that_fails_is_never_replaced_by_the_profile(void **state)
 	refused("identity.publicKeyPath: not set, but identity.tokenPath is");
 }
 
+/* A good token, a NUL, and more. */
+static void
+put_nul(void)
+{
+	FILE	*f = fopen(t.token, "a");
+
+	assert_non_null(f);
+	assert_int_equal(fwrite("\0x", 1, 2, f), 2);
+	assert_int_equal(fclose(f), 0);
+}
+
 static void
 T5_T6_unusable_tokens_are_refused(void **state)
 {
@@ -254,6 +265,9 @@ T5_T6_unusable_tokens_are_refused(void **state)
 	put_token(ALICE);
 	put_key(TOKEN_KEY_B);
 	refused("");
+	put_key(TOKEN_KEY_A);
+	put_nul();
+	refused("/token: has a NUL byte");
 }
 
 static void
@@ -472,11 +486,19 @@ static struct identity *
 watched(struct loop *l)
 {
 	struct identity	*id;
+	unsigned	 n;
 
 	use_token();
 	put_key(TOKEN_KEY_A);
 	put_token(ALICE ",\"source\":\"ldap\"");
 	id = load(false);
+	for (n = 1; n <= 3; n++) {
+		failmalloc_arm(n);
+		assert_int_equal(identity_watch_start(id, l, &t.conf),
+		    -ENOMEM);
+		assert_true(failmalloc_disarm());
+		assert_null(id->watch);
+	}
 	assert_int_equal(identity_watch_start(id, l, &t.conf), 0);
 	assert_non_null(id->watch);
 	assert_int_equal(identity_watch_start(id, l, &t.conf), 0);

@@ -229,6 +229,26 @@ variables_that_are_not_set_are_errors(void **state)
 }
 
 static void
+names_of_variables_are_limited(void **state)
+{
+	char		name[129], text[192];
+	struct conf	c;
+
+	(void)state;
+	memset(name, 'N', sizeof name);
+	name[127] = '\0';
+	snprintf(text, sizeof text, "a: ${%s}", name);
+	setenv(name, "", 1);
+	good(&c, text);
+	conf_finish(&c);
+	unsetenv(name);
+	name[127] = 'N';
+	name[128] = '\0';
+	snprintf(text, sizeof text, "a: ${%s}", name);
+	bad(text, "config.yaml:1:4: a: the name of a variable is too long");
+}
+
+static void
 values_from_outside_are_not_shown(void **state)
 {
 	(void)state;
@@ -373,6 +393,7 @@ static void
 files_that_can_not_be_read_are_errors(void **state)
 {
 	struct tree	*t = *state;
+	static char	 text[4096 + 32];
 	char		 path[128];
 
 	load_bad(t, "system:\n  grpc:\n    audience: !file absent\n",
@@ -380,6 +401,8 @@ files_that_can_not_be_read_are_errors(void **state)
 	load_bad(t, "a: !file .\n", "/.: Is a directory");
 	load_bad(t, "a: !file \"x\\ny\"\n",
 	    "/x\\x0ay: No such file or directory");
+	snprintf(text, sizeof text, "a: !file /%04096d\n", 1);
+	load_bad(t, text, "a: !file: the path is too long");
 	load_bad(t, "a: !file ''\n", "config.yaml:1:4: a: !file needs a path");
 	snprintf(path, sizeof path, "%s/fifo", t->dir);
 	assert_int_equal(mkfifo(path, 0600), 0);
@@ -473,6 +496,7 @@ main(void)
 		cmocka_unit_test(variables_are_expanded_in_any_scalar),
 		cmocka_unit_test(variables_are_not_expanded_twice),
 		cmocka_unit_test(variables_that_are_not_set_are_errors),
+		cmocka_unit_test(names_of_variables_are_limited),
 		cmocka_unit_test(values_from_outside_are_not_shown),
 		cmocka_unit_test(expansion_is_limited),
 		cmocka_unit_test_setup_teardown(
