@@ -329,7 +329,7 @@ class Talk:
             + list(metadata)
         self.call = getattr(stub, kind)(iter(self.requests.get, None),
                                         metadata=meta, timeout=timeout)
-        self.data = self.out = self.err = b""
+        self.data, self.out, self.err = bytearray(), bytearray(), bytearray()
         self.messages = []
         self.error = None
         self.ended = threading.Event()
@@ -342,12 +342,11 @@ class Talk:
         try:
             for m in self.call:
                 self.paused.wait()
+                which = m.WhichOneof("response")
                 with self.changed:
                     self.messages.append(m)
-                    which = m.WhichOneof("response")
                     if which in ("data", "out", "err"):
-                        setattr(self, which, getattr(self, which)
-                                + getattr(m, which))
+                        getattr(self, which).extend(getattr(m, which))
                     self.changed.notify_all()
         except grpc.RpcError as e:
             self.error = e

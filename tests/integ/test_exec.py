@@ -168,7 +168,8 @@ def test_EX_14_more_than_one_signal(stub):
     t = Talk(stub, "Exec", "ex-sig-3")
     t.send(command_details=ssh.CommandDetails(
         command="trap 'echo u1' USR1; trap 'echo u2' USR2; echo ready; "
-                "while read l; do echo $l; done"))
+                "while :; do if read l; then echo $l; else "
+                "test $? -gt 128 || break; fi; done"))
     t.expect(b"ready")
     t.send(signal="USR1")
     t.expect(b"u1")
@@ -195,8 +196,8 @@ def test_EX_15_signal_gets_through_behind_unread_input(stub):
 def test_EX_16_lost_client_hangs_the_group_up(stub):
     t = Talk(stub, "Exec", "ex-gone-1")
     t.send(command_details=ssh.CommandDetails(
-        command="setsid sleep 300 & echo $!; echo $$; trap '' HUP; "
-                "sleep 301 & wait; wait"))
+        command="setsid sleep 300 & sleep 0.3; echo $!; echo $$; "
+                "trap '' HUP; sleep 301 & wait; wait"))
     t.expect(b"\n")
     t.wait(lambda: t.out.count(b"\n") >= 2, "two pids")
     keeper, shell = (int(x) for x in t.out.split()[:2])

@@ -8,13 +8,15 @@ import grpc
 import pytest
 
 import harness
+import raw
 from harness import Talk, ssh
 
-PROMPT = {"setEnvVars": ["PS1=PROMPT> ", "TERM=xterm"]}
+# What /etc/profile makes of a login sh that is not root.
+PROMPT = "$ "
 
 
 def shell(stub, id, **kwargs):
-    kwargs.setdefault("setEnvVars", PROMPT["setEnvVars"])
+    kwargs.setdefault("setEnvVars", ["TERM=xterm"])
     return Talk(stub, "Shell", id).start(**kwargs)
 
 
@@ -36,7 +38,7 @@ def test_SH_01_start_response_then_the_prompt(stub):
     first = t.messages[0]
     assert first.WhichOneof("response") == "start_response"
     assert first.start_response.pty.startswith("/dev/pts/")
-    t.expect("PROMPT>")
+    t.expect(PROMPT)
     t.type("tty\n")
     t.expect("\n" + first.start_response.pty)
     t.type("exit\n")
@@ -110,8 +112,8 @@ def test_SH_07_root_needs_the_sudo_right(stub):
 
 def test_SH_08_all_bytes_reach_the_terminal(stub):
     t = shell(stub, "sh-08-1-aa1")
-    t.expect("PROMPT>")
-    t.type("stty raw -echo; echo GO; head -c 256 | od -An -v -tu1; echo END\n")
+    t.expect(PROMPT)
+    t.type("stty raw -echo; echo GO; head -c 256 | od -An -v -tu1; echo E''ND\n")
     t.expect("GO\n")
     t.type(bytes(range(256)))
     t.expect("END")
@@ -173,9 +175,10 @@ def test_SH_10_shell_that_ignores_hangup_is_killed(stub):
 
 def test_SH_12_half_close_is_a_hangup_not_a_ctrl_d(stub):
     t = shell(stub, "sh-12-1-aa1")
-    t.type("trap 'echo HUP >~/hup; exit' HUP; set -o ignoreeof; echo READY\n")
-    t.wait(lambda: t.data.count(b"READY") >= 2, "ready")
     pid = pid_of(t)
+    t.type("exec sh -c 'trap \"echo HUP >~/hup; exit\" HUP; echo REA\"\"DY; "
+           "while :; do sleep 0.1; done'\n")
+    t.expect("READY")
     t.half_close()
     harness.eventually(lambda: gone(pid), "shell gone")
     path = os.path.join("/home", harness.USER, "hup")
@@ -183,13 +186,21 @@ def test_SH_12_half_close_is_a_hangup_not_a_ctrl_d(stub):
     os.unlink(path)
 
 
-def test_SH_13_input_before_a_reset_is_written(stub, home):
-    t = shell(stub, "sh-13-1-aa1", pty=False)
+def test_SH_13_input_before_a_reset_is_written(shared, home):
+    """Data, END_STREAM and RST_STREAM in one packet."""
     path = os.path.join(home, "script-ran")
-    t.type("trap '' HUP; touch ~/script-ran\n")
-    t.half_close()
-    t.cancel()
-    harness.eventually(lambda: os.path.exists(path), "script ran")
+    with raw.Peer(shared) as p:
+        s = p.open(path=raw.SHELL, extra=[("session-id", "sh-13-1-aa1")])
+        p.send_data(s, raw.message(ssh.ShellRequest(
+            start_request=ssh.ShellStartRequest()).SerializeToString()))
+        p.send_data(s, raw.message(ssh.ShellRequest(
+            data=b"trap '' HUP; echo up\n").SerializeToString()))
+        p.until(lambda: b"up" in p.data.get(s, b""), "the shell")
+        data = raw.DataFrame(s, raw.message(ssh.ShellRequest(
+            data=b"touch ~/script-ran\n").SerializeToString()),
+            flags=["END_STREAM"])
+        p.send_frame(data, raw.RstStreamFrame(s, error_code=raw.CANCEL))
+        harness.eventually(lambda: os.path.exists(path), "script ran")
     os.unlink(path)
 
 
@@ -219,8 +230,8 @@ def test_SH_14_id_is_free_again_after_the_end(stub):
 
 def test_SH_18_no_status_text_without_init_scripts(stub):
     t = shell(stub, "sh-18-1-aa1", show_init_script_status=True)
-    t.expect("PROMPT>")
-    assert t.data.split(b"PROMPT>")[0].strip() == b""
+    t.expect(PROMPT)
+    assert t.data.split(PROMPT.encode())[0].strip() == b""
     t.cancel()
 
 
@@ -240,7 +251,7 @@ def test_SH_19_data_first_and_start_twice(stub):
 
 def test_SH_20_stalled_reader_and_ctrl_c(shared, stub):
     t = shell(stub, "sh-20-1-aa1")
-    t.expect("PROMPT>")
+    t.expect(PROMPT)
     t.paused.clear()
     before = shared.rss_kib()
     t.type("yes\n")
@@ -270,10 +281,10 @@ def test_SH_22_sane_terminal_modes(stub):
     t.type("stty -a; echo E''ND\n")
     t.expect("END")
     text = t.data.decode()
-    for word in (" icanon", " echo ", " onlcr", " iutf8", "erase = ^?",
-                 " isig", "intr = ^C"):
-        assert word in text, (word, text)
-    assert "-iutf8" not in text
+    words = text.split()
+    for word in ("icanon", "echo", "onlcr", "iutf8", "isig", "ixon"):
+        assert word in words, (word, text)
+    assert "erase = ^?" in text and "intr = ^C" in text
     t.cancel()
 
 
