@@ -119,6 +119,7 @@ fill_limits(struct daemon *d)
 	set_if(&l->keepalive_ms, c->keepalive_ms);
 	set_if(&l->keepalive_wait_ms, c->keepalive_wait_ms);
 	set_if(&l->settings_ack_ms, c->settings_ack_ms);
+	set_if(&l->preface_ms, c->handshake_ms);
 }
 
 static int
@@ -473,6 +474,8 @@ start_server(struct daemon *d)
 		.conns_unauth_max = d->conf.limits.unauthenticated,
 		.first_token_ms = d->conf.limits.h2.first_token_ms,
 		.idle_ms = d->conf.limits.h2.idle_ms,
+		.handshake_ms = d->conf.limits.h2.handshake_ms,
+		.write_stall_ms = d->conf.limits.h2.write_stall_ms,
 	};
 
 	d->svc = (struct svc){

@@ -58,6 +58,7 @@ struct conn {
 	size_t		 offered;	/* of in, already seen by the owner */
 	size_t		 drained;	/* while lingering */
 	uint64_t	 active_ms;
+	uint32_t	 write_stall_ms;
 	bool		 is_up;		/* ready() was called */
 	bool		 paused;
 	bool		 resumed;	/* offer again what is left in in */
@@ -388,7 +389,7 @@ flush(struct conn *c)
 		loop_timer_clear(&c->timer);
 	else if (n > 0 || c->timer.loop == NULL)
 		loop_timer_set(c->loop, &c->timer,
-		    loop_now(c->loop) + CONN_WRITE_STALL_MS);
+		    loop_now(c->loop) + c->write_stall_ms);
 	return 0;
 }
 
@@ -600,6 +601,7 @@ conn_create(struct conn **out, struct loop *l, int fd, bool connecting,
 	c->tls = tls;
 	c->ops = ops;
 	c->arg = arg;
+	c->write_stall_ms = CONN_WRITE_STALL_MS;
 	init(c, l, fd, connecting);
 	if ((r = loop_watch(l, &c->io, interest(c))) < 0) {
 		close(fd);
@@ -611,6 +613,16 @@ conn_create(struct conn **out, struct loop *l, int fd, bool connecting,
 	schedule(c);
 	*out = c;
 	return 0;
+}
+
+void
+conn_set_times(struct conn *c, uint32_t handshake_ms, uint32_t write_stall_ms)
+{
+	if (handshake_ms != 0 && c->state != CONN_OPEN)
+		loop_timer_set(c->loop, &c->timer,
+		    loop_now(c->loop) + handshake_ms);
+	if (write_stall_ms != 0)
+		c->write_stall_ms = write_stall_ms;
 }
 
 void

@@ -75,6 +75,13 @@ struct conn_ops {
 int	 conn_create(struct conn **out, struct loop *l, int fd, bool connecting,
 	    struct tls *tls, const struct conn_ops *ops, void *arg);
 
+/*
+ * Other times than CONN_HANDSHAKE_MS (counted from now) and
+ * CONN_WRITE_STALL_MS; 0 keeps one as it is.
+ */
+void	 conn_set_times(struct conn *c, uint32_t handshake_ms,
+	    uint32_t write_stall_ms);
+
 /* There is output to fetch: output() is asked before the loop sleeps. */
 void	 conn_kick(struct conn *c);
 

@@ -92,6 +92,7 @@ struct grpc_options {
 	/* 0: the constants above. */
 	uint32_t		 conns_max, conns_unauth_max;
 	uint32_t		 first_token_ms, idle_ms;
+	uint32_t		 handshake_ms, write_stall_ms;	/* conn.h */
 	void			*user;		/* grpc_call_user() */
 };
 

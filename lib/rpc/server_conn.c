@@ -458,6 +458,7 @@ conn_open(struct grpc_server *s, int fd, struct tls *tls)
 		free(sc);
 		return;
 	}
+	conn_set_times(conn, s->opt.handshake_ms, s->opt.write_stall_ms);
 	sc->conn = conn;
 	sc->peer.name = conn_peer(conn);
 	if ((sc->next = s->conns) != NULL)
