@@ -1,0 +1,241 @@
+/*
+ * certs - throw-away certificates and keys for tests, made with openssl(1);
+ * they open nothing.  Valid for a hundred years.
+ */
+#ifndef TESTS_UNIT_CERTS_H
+#define TESTS_UNIT_CERTS_H
+
+/* The anchor; every certificate below is signed by it. */
+#define CA_CERT \
+	"-----BEGIN CERTIFICATE-----\n" \
+	"MIIBfDCCASGgAwIBAgIULrCkmKxwAybhg/OgDq8LCMyXxlowCgYIKoZIzj0EAwIw\n" \
+	"EjEQMA4GA1UEAwwHdGVzdCBDQTAgFw0yNjExMjIwMTIwNTVaGA8yMTI2MTAyOTAx\n" \
+	"MjA1NVowEjEQMA4GA1UEAwwHdGVzdCBDQTBZMBMGByqGSM49AgEGCCqGSM49AwEH\n" \
+	"A0IABGynrzmLfO4wzPbX3NuUoTvkeSYnn0I6/ZSght/jvKyebz7KuOSqfPEgqLcC\n" \
+	"LvgUmon2EBQmONX8FujiQIP1a6CjUzBRMB0GA1UdDgQWBBR7FjBVp8zLJCdQRuaa\n" \
+	"68XN88Hr2jAfBgNVHSMEGDAWgBR7FjBVp8zLJCdQRuaa68XN88Hr2jAPBgNVHRMB\n" \
+	"Af8EBTADAQH/MAoGCCqGSM49BAMCA0kAMEYCIQCSpko8bZ1B39oVrEKASfXpDEXo\n" \
+	"SmY0DCgUJdui3JTlBQIhAMzUbZpmzp222WUucxskl6aOQ/5/+8MlcBkWAv8pHxKs\n" \
+	"-----END CERTIFICATE-----\n"
+
+/* EC P-256, localhost. */
+#define EC_CERT \
+	"-----BEGIN CERTIFICATE-----\n" \
+	"MIIBjjCCATOgAwIBAgIUIojhHEneg/teWa8SowGMNhpjYAMwCgYIKoZIzj0EAwIw\n" \
+	"EjEQMA4GA1UEAwwHdGVzdCBDQTAgFw0yNjExMjIwMTIwNTVaGA8yMTI2MTAyOTAx\n" \
+	"MjA1NVowFDESMBAGA1UEAwwJbG9jYWxob3N0MFkwEwYHKoZIzj0CAQYIKoZIzj0D\n" \
+	"AQcDQgAEwYsTDdyhd+6W9SPxfaUAg0u6IXrPX+KpWezkACQAmpC/T1uFDk5b/x19\n" \
+	"aXvPcEpgcQF+UhEY3Gitk2EyxjPLTqNjMGEwFAYDVR0RBA0wC4IJbG9jYWxob3N0\n" \
+	"MAkGA1UdEwQCMAAwHQYDVR0OBBYEFCU4vcD0d84ntjyGHzUh3JLxvuf2MB8GA1Ud\n" \
+	"IwQYMBaAFHsWMFWnzMskJ1BG5prrxc3zwevaMAoGCCqGSM49BAMCA0kAMEYCIQDt\n" \
+	"ZAu8OOJ4CNAY0x5ub167gq96MT+feMsF+xC+fpmMgQIhAI+7c3qxumsjbVhDTsmr\n" \
+	"zSfxnZfapwUfeK0HgWOQSQjG\n" \
+	"-----END CERTIFICATE-----\n"
+
+#define EC_KEY \
+	"-----BEGIN EC PRIVATE KEY-----\n" \
+	"MHcCAQEEIFIkvM5/78BrchiAU10znRAh032YTtRCjtxi6oB8A1nRoAoGCCqGSM49\n" \
+	"AwEHoUQDQgAEwYsTDdyhd+6W9SPxfaUAg0u6IXrPX+KpWezkACQAmpC/T1uFDk5b\n" \
+	"/x19aXvPcEpgcQF+UhEY3Gitk2EyxjPLTg==\n" \
+	"-----END EC PRIVATE KEY-----\n"
+
+#define EC_KEY_PKCS8 \
+	"-----BEGIN PRIVATE KEY-----\n" \
+	"MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgUiS8zn/vwGtyGIBT\n" \
+	"XTOdECHTfZhO1EKO3GLqgHwDWdGhRANCAATBixMN3KF37pb1I/F9pQCDS7ohes9f\n" \
+	"4qlZ7OQAJACakL9PW4UOTlv/HX1pe89wSmBxAX5SERjcaK2TYTLGM8tO\n" \
+	"-----END PRIVATE KEY-----\n"
+
+/* The same, with a password. */
+#define EC_KEY_ENCRYPTED \
+	"-----BEGIN ENCRYPTED PRIVATE KEY-----\n" \
+	"MIHsMFcGCSqGSIb3DQEFDTBKMCkGCSqGSIb3DQEFDDAcBAh96E/ciWYgvwICCAAw\n" \
+	"DAYIKoZIhvcNAgkFADAdBglghkgBZQMEASoEEGG617ZyGZxeePXnOhHCpd4EgZDx\n" \
+	"TK1sUENFscfIpSZaCXipXXYvANO2SYJ9Yv+1k9U98OhInixs+roWlOzFWekwdSw8\n" \
+	"B//9zT8aB3Es1KSFXuRR3tr6ecjPjH3Sqce0nIfcSdvtgaHBbJdbOh/TvfgRi4+E\n" \
+	"ld/bxtSBJh1MbVJ5aTX/2kXXwXp8dqOtjqZtRa3HH+xkF0QvScTuRW7NvOV+4JY=\n" \
+	"-----END ENCRYPTED PRIVATE KEY-----\n"
+
+/* The same key, CN=127.0.0.1, no alternative name. */
+#define IP_CERT \
+	"-----BEGIN CERTIFICATE-----\n" \
+	"MIIBdjCCAR2gAwIBAgIUIojhHEneg/teWa8SowGMNhpjYAgwCgYIKoZIzj0EAwIw\n" \
+	"EjEQMA4GA1UEAwwHdGVzdCBDQTAgFw0yNjExMjIwMTIwNTVaGA8yMTI2MTAyOTAx\n" \
+	"MjA1NVowFDESMBAGA1UEAwwJMTI3LjAuMC4xMFkwEwYHKoZIzj0CAQYIKoZIzj0D\n" \
+	"AQcDQgAEwYsTDdyhd+6W9SPxfaUAg0u6IXrPX+KpWezkACQAmpC/T1uFDk5b/x19\n" \
+	"aXvPcEpgcQF+UhEY3Gitk2EyxjPLTqNNMEswCQYDVR0TBAIwADAdBgNVHQ4EFgQU\n" \
+	"JTi9wPR3zie2PIYfNSHckvG+5/YwHwYDVR0jBBgwFoAUexYwVafMyyQnUEbmmuvF\n" \
+	"zfPB69owCgYIKoZIzj0EAwIDRwAwRAIgBuMJ5ZEOoKzzOmpoP8fy17IszfO9oe6r\n" \
+	"+g78W7Gyfm4CIFB+XaP/UB4S69NbogRL+YvV0dC1StnmJ/LbeAUkz5FO\n" \
+	"-----END CERTIFICATE-----\n"
+
+/* The same key, valid in January 2020. */
+#define EXPIRED_CERT \
+	"-----BEGIN CERTIFICATE-----\n" \
+	"MIIBbTCCAROgAwIBAgIBdzAKBggqhkjOPQQDAjASMRAwDgYDVQQDDAd0ZXN0IENB\n" \
+	"MB4XDTIwMDEwMTAwMDAwMFoXDTIwMDIwMTAwMDAwMFowFDESMBAGA1UEAwwJbG9j\n" \
+	"YWxob3N0MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEwYsTDdyhd+6W9SPxfaUA\n" \
+	"g0u6IXrPX+KpWezkACQAmpC/T1uFDk5b/x19aXvPcEpgcQF+UhEY3Gitk2EyxjPL\n" \
+	"TqNYMFYwFAYDVR0RBA0wC4IJbG9jYWxob3N0MB0GA1UdDgQWBBQlOL3A9HfOJ7Y8\n" \
+	"hh81IdyS8b7n9jAfBgNVHSMEGDAWgBR7FjBVp8zLJCdQRuaa68XN88Hr2jAKBggq\n" \
+	"hkjOPQQDAgNIADBFAiBBFNW0hVAyk3Vc/9ebIF0bbJzc9N01iaP3s6hc+7KmFwIh\n" \
+	"ANYQuynX30IcjTAKz7G+c8bv/ve6403uKquuMo1Sm+Jz\n" \
+	"-----END CERTIFICATE-----\n"
+
+/* EC P-384, localhost. */
+#define P384_CERT \
+	"-----BEGIN CERTIFICATE-----\n" \
+	"MIIBqjCCAVCgAwIBAgIUIojhHEneg/teWa8SowGMNhpjYAQwCgYIKoZIzj0EAwIw\n" \
+	"EjEQMA4GA1UEAwwHdGVzdCBDQTAgFw0yNjExMjIwMTIwNTVaGA8yMTI2MTAyOTAx\n" \
+	"MjA1NVowFDESMBAGA1UEAwwJbG9jYWxob3N0MHYwEAYHKoZIzj0CAQYFK4EEACID\n" \
+	"YgAEr8QV7yTsCsGrWYEYk7mJu7Nzph/jT6aa4CyMCCglbOCyCk+XbudDXjeI9dny\n" \
+	"HFN/gkDpnYFa6l2YAcYobP8mmMJtbUBKH/RX2RJlwWRvRB5kmHeFm0hyIwBRdnlh\n" \
+	"397zo2MwYTAUBgNVHREEDTALgglsb2NhbGhvc3QwCQYDVR0TBAIwADAdBgNVHQ4E\n" \
+	"FgQUTM8UPhKShceApqjIqygW9Te2VagwHwYDVR0jBBgwFoAUexYwVafMyyQnUEbm\n" \
+	"muvFzfPB69owCgYIKoZIzj0EAwIDSAAwRQIhALVcyI6DD5LDu7jMB9tQ0SSdelDN\n" \
+	"oXYaY4TglQFbbBuSAiBqwO87uTSydGfk3gnwLXjocKYK7uNB5P6hvora9DUUnQ==\n" \
+	"-----END CERTIFICATE-----\n"
+
+#define P384_KEY \
+	"-----BEGIN EC PRIVATE KEY-----\n" \
+	"MIGkAgEBBDDsypxzPraGVRJzMvBi6BczCQ2y+QbuMT/4ZhKjA7KLpxCSBQq2FijH\n" \
+	"7PG2fi7WDk6gBwYFK4EEACKhZANiAASvxBXvJOwKwatZgRiTuYm7s3OmH+NPpprg\n" \
+	"LIwIKCVs4LIKT5du50NeN4j12fIcU3+CQOmdgVrqXZgBxihs/yaYwm1tQEof9FfZ\n" \
+	"EmXBZG9EHmSYd4WbSHIjAFF2eWHf3vM=\n" \
+	"-----END EC PRIVATE KEY-----\n"
+
+/* EC P-521, which is not accepted. */
+#define P521_CERT \
+	"-----BEGIN CERTIFICATE-----\n" \
+	"MIIB0TCCAXagAwIBAgIUIojhHEneg/teWa8SowGMNhpjYAUwCgYIKoZIzj0EAwIw\n" \
+	"EjEQMA4GA1UEAwwHdGVzdCBDQTAgFw0yNjExMjIwMTIwNTVaGA8yMTI2MTAyOTAx\n" \
+	"MjA1NVowFDESMBAGA1UEAwwJbG9jYWxob3N0MIGbMBAGByqGSM49AgEGBSuBBAAj\n" \
+	"A4GGAAQAMdAS6ay46CDNcR6ao8i0KmeomB2PSpF9FsQ5WHajDd7qHFpqAWE3y9Jr\n" \
+	"ToURbEiCTVL4DbGaPrK+ZnXkbiqkA10ALh5JSwfd25q+2JoSbCfkH2D3mS8Qg8df\n" \
+	"96NFXHnNNb1nupcMpoVpKj4K2pWitkyM/mcxha2j1u9AikPl0v3v8lOjYzBhMBQG\n" \
+	"A1UdEQQNMAuCCWxvY2FsaG9zdDAJBgNVHRMEAjAAMB0GA1UdDgQWBBQEFUicnvZl\n" \
+	"TcFwt0KFoH1MKFdkUzAfBgNVHSMEGDAWgBR7FjBVp8zLJCdQRuaa68XN88Hr2jAK\n" \
+	"BggqhkjOPQQDAgNJADBGAiEA/PanXFCNrhbmfn4Qzm/YuiN+Nurw/PAMJc+RximT\n" \
+	"S0oCIQC7t9gC8PJkilZNGzXmeitgjqK7PcgkGlMTbFHpRCrzRg==\n" \
+	"-----END CERTIFICATE-----\n"
+
+#define P521_KEY \
+	"-----BEGIN EC PRIVATE KEY-----\n" \
+	"MIHcAgEBBEIB3bSUbnI2X+y9jmyZoJMPrc+7YeAIprJJD5fo0JtUxVfm/a6wa9y7\n" \
+	"ZZkLPCUiWlNzhi0X0DTK1QpYa4bmLzzutI+gBwYFK4EEACOhgYkDgYYABAAx0BLp\n" \
+	"rLjoIM1xHpqjyLQqZ6iYHY9KkX0WxDlYdqMN3uocWmoBYTfL0mtOhRFsSIJNUvgN\n" \
+	"sZo+sr5mdeRuKqQDXQAuHklLB93bmr7YmhJsJ+QfYPeZLxCDx1/3o0Vcec01vWe6\n" \
+	"lwymhWkqPgralaK2TIz+ZzGFraPW70CKQ+XS/e/yUw==\n" \
+	"-----END EC PRIVATE KEY-----\n"
+
+/* RSA 2048, localhost. */
+#define RSA_CERT \
+	"-----BEGIN CERTIFICATE-----\n" \
+	"MIICVzCCAf6gAwIBAgIUIojhHEneg/teWa8SowGMNhpjYAYwCgYIKoZIzj0EAwIw\n" \
+	"EjEQMA4GA1UEAwwHdGVzdCBDQTAgFw0yNjExMjIwMTIwNTVaGA8yMTI2MTAyOTAx\n" \
+	"MjA1NVowFDESMBAGA1UEAwwJbG9jYWxob3N0MIIBIjANBgkqhkiG9w0BAQEFAAOC\n" \
+	"AQ8AMIIBCgKCAQEAoZ8h/t0hfXnM9Hix9VnPlU8pGw3cicR/aq3iL8125HZAViMu\n" \
+	"ABWVItBhVQdFSbgoZiceZZUG8PSMo+/qNr8JwkaeaNBisvLacjUGoiFgwpBNHJVo\n" \
+	"FBaNAb9uhl/SzP8H3YzWchsVxnU9PXMlaTAj6RJXTFFyh+PrTgeHaJPkPQ57Cayq\n" \
+	"v0lTAipX2W+IrcdA7x4rzXlKfBl1KuJ4bZS2PleewLigr6Qus4N/qN2ZKjAlkNoo\n" \
+	"d0/gAmeKfHbuumvINLIakQ/O+oDyULEglIxknK522hG1VIGfbnR4vSKzUsmSXDDt\n" \
+	"8bi+cepbsa01kEHjwLKDv72B06tdNf7L8KbPSQIDAQABo2MwYTAUBgNVHREEDTAL\n" \
+	"gglsb2NhbGhvc3QwCQYDVR0TBAIwADAdBgNVHQ4EFgQU+gcEL4zAJk5ZaCUyu8XW\n" \
+	"66/nIBUwHwYDVR0jBBgwFoAUexYwVafMyyQnUEbmmuvFzfPB69owCgYIKoZIzj0E\n" \
+	"AwIDRwAwRAIgZOX/Wql7X+khceiZ41B/axo8lA2nra8ZgbBuEOJXifoCIDp/ZcwM\n" \
+	"HV3fZOuSNPOuksGsCRrS/hQeJxgQQUu8Tl6i\n" \
+	"-----END CERTIFICATE-----\n"
+
+#define RSA_KEY \
+	"-----BEGIN RSA PRIVATE KEY-----\n" \
+	"MIIEpAIBAAKCAQEAoZ8h/t0hfXnM9Hix9VnPlU8pGw3cicR/aq3iL8125HZAViMu\n" \
+	"ABWVItBhVQdFSbgoZiceZZUG8PSMo+/qNr8JwkaeaNBisvLacjUGoiFgwpBNHJVo\n" \
+	"FBaNAb9uhl/SzP8H3YzWchsVxnU9PXMlaTAj6RJXTFFyh+PrTgeHaJPkPQ57Cayq\n" \
+	"v0lTAipX2W+IrcdA7x4rzXlKfBl1KuJ4bZS2PleewLigr6Qus4N/qN2ZKjAlkNoo\n" \
+	"d0/gAmeKfHbuumvINLIakQ/O+oDyULEglIxknK522hG1VIGfbnR4vSKzUsmSXDDt\n" \
+	"8bi+cepbsa01kEHjwLKDv72B06tdNf7L8KbPSQIDAQABAoIBACHChU3g8AFvQ04f\n" \
+	"tgCLiY5lMi9qBlKqvnjQqIoWr4qKXub/QzkWSQg0Idiqg6Eh/CJWcoWCiygi1Qvb\n" \
+	"bf+QiR/RM36uZKd/jfzEMcYFFdqeXNUnKk3j5gFi9NnRw005ynFPXW4JVVOWorum\n" \
+	"xT5DJYUmZSDWdIeJJtouPW0tU0QjYJkC14wXeeda6WpJDtHaooFH4ATKWfP9+/ho\n" \
+	"PVc8gcR8v2sBmsdZVkfHNVCD0ukPQQgH49N2aoFqdur+okj5B7P1vczwM7NIfIbQ\n" \
+	"PwM2enOcGg6FeMtQzwmowo1JuHRfxpT+54YGt7zDE89e53CAjpq0NaE1/2DdTa/N\n" \
+	"KOy7vL8CgYEA1whLWvJbSOetaeXLy/krWJsPMnbk2MpP5Ahg5XBQrK5hzg0qvbqb\n" \
+	"XrcUcPm2Z/d0mQmymUTBHuCg4AuJEpcvY5X0ahg2m612h1ODN47gE6xbuXrzR8KF\n" \
+	"wVM+ctSBCaYgv3BntW/Ck5ZJCZ5aAEKINiMFFl3/Ii2iW1v7zJtQy58CgYEAwGnZ\n" \
+	"9Oh8CqFXKw+nRQFnP+newjJg0SKeJ43S/cnCGNwDxH6c4QXE6JzH+fDytfISm3R3\n" \
+	"As533ZtGBOCZFeH3JFZhbPzyzt7RETFuxEbJzcDcROkD+spwSkLSiFy80hf+7lcW\n" \
+	"67mQGs3QYQSkI1WPlNoEmkOwiv+zVIF1YkeM/BcCgYBp2Qde6VXN+Vz/d8Jt0WVo\n" \
+	"5EsCyEu1+0CAOy+XQUY0+lHin9CePDEm2nARfJoxaznV61Qi5hk6HdCS+JqssAb/\n" \
+	"ulzprKmU0Do8OvuoaYgbpwgvsTn35OT6WQOwerJaEZClK6uhQDZDeALT3ULoRdfO\n" \
+	"7kYe0H46UMROvGSiPwHyeQKBgQCX0KztBKYiSQya6D3lP2c00ZU2CkPDnxnEQa2R\n" \
+	"GqivrqC2X+Pt0/x6QIG0Xn1SO46c43anWzrOOh4z6PZAgsrZ++Hg+W+m871nYGZy\n" \
+	"LRw64ImrQWMndKTGoxS0DN/asJ4vdb2a/g2KaIuakOvlCTRBkQeCpBfehEP9UCvL\n" \
+	"AINnvwKBgQCshazAYPTw1V1ywH/4d5exJCA7TRfL2nagUis8tviLE/cr5GZUPzO3\n" \
+	"wFo8Hgv2XMfueR9vzn5GDjFehfcFq6WafV9fB7VlTPdm6K3GGilHNMdk3kJHROSP\n" \
+	"E0KHIpT4E3Gbq9EkPtVoof6n0i5gESA+nV59PPpou0pdonU+zHTe2Q==\n" \
+	"-----END RSA PRIVATE KEY-----\n"
+
+#define RSA_KEY_PKCS8 \
+	"-----BEGIN PRIVATE KEY-----\n" \
+	"MIIEvgIBADANBgkqhkiG9w0BAQEFAASCBKgwggSkAgEAAoIBAQChnyH+3SF9ecz0\n" \
+	"eLH1Wc+VTykbDdyJxH9qreIvzXbkdkBWIy4AFZUi0GFVB0VJuChmJx5llQbw9Iyj\n" \
+	"7+o2vwnCRp5o0GKy8tpyNQaiIWDCkE0clWgUFo0Bv26GX9LM/wfdjNZyGxXGdT09\n" \
+	"cyVpMCPpEldMUXKH4+tOB4dok+Q9DnsJrKq/SVMCKlfZb4itx0DvHivNeUp8GXUq\n" \
+	"4nhtlLY+V57AuKCvpC6zg3+o3ZkqMCWQ2ih3T+ACZ4p8du66a8g0shqRD876gPJQ\n" \
+	"sSCUjGScrnbaEbVUgZ9udHi9IrNSyZJcMO3xuL5x6luxrTWQQePAsoO/vYHTq101\n" \
+	"/svwps9JAgMBAAECggEAIcKFTeDwAW9DTh+2AIuJjmUyL2oGUqq+eNCoihaviope\n" \
+	"5v9DORZJCDQh2KqDoSH8IlZyhYKLKCLVC9tt/5CJH9Ezfq5kp3+N/MQxxgUV2p5c\n" \
+	"1ScqTePmAWL02dHDTTnKcU9dbglVU5aiu6bFPkMlhSZlINZ0h4km2i49bS1TRCNg\n" \
+	"mQLXjBd551rpakkO0dqigUfgBMpZ8/37+Gg9VzyBxHy/awGax1lWR8c1UIPS6Q9B\n" \
+	"CAfj03ZqgWp26v6iSPkHs/W9zPAzs0h8htA/AzZ6c5waDoV4y1DPCajCjUm4dF/G\n" \
+	"lP7nhga3vMMTz17ncICOmrQ1oTX/YN1Nr80o7Lu8vwKBgQDXCEta8ltI561p5cvL\n" \
+	"+StYmw8yduTYyk/kCGDlcFCsrmHODSq9uptetxRw+bZn93SZCbKZRMEe4KDgC4kS\n" \
+	"ly9jlfRqGDabrXaHU4M3juATrFu5evNHwoXBUz5y1IEJpiC/cGe1b8KTlkkJnloA\n" \
+	"Qog2IwUWXf8iLaJbW/vMm1DLnwKBgQDAadn06HwKoVcrD6dFAWc/6d7CMmDRIp4n\n" \
+	"jdL9ycIY3APEfpzhBcTonMf58PK18hKbdHcCznfdm0YE4JkV4fckVmFs/PLO3tER\n" \
+	"MW7ERsnNwNxE6QP6ynBKQtKIXLzSF/7uVxbruZAazdBhBKQjVY+U2gSaQ7CK/7NU\n" \
+	"gXViR4z8FwKBgGnZB17pVc35XP93wm3RZWjkSwLIS7X7QIA7L5dBRjT6UeKf0J48\n" \
+	"MSbacBF8mjFrOdXrVCLmGTod0JL4mqywBv+6XOmsqZTQOjw6+6hpiBunCC+xOffk\n" \
+	"5PpZA7B6sloRkKUrq6FANkN4AtPdQuhF187uRh7QfjpQxE68ZKI/AfJ5AoGBAJfQ\n" \
+	"rO0EpiJJDJroPeU/ZzTRlTYKQ8OfGcRBrZEaqK+uoLZf4+3T/HpAgbRefVI7jpzj\n" \
+	"dqdbOs46HjPo9kCCytn74eD5b6bzvWdgZnItHDrgiatBYyd0pMajFLQM39qwni91\n" \
+	"vZr+DYpoi5qQ6+UJNEGRB4KkF96EQ/1QK8sAg2e/AoGBAKyFrMBg9PDVXXLAf/h3\n" \
+	"l7EkIDtNF8vadqBSKzy2+IsT9yvkZlQ/M7fAWjweC/Zcx+55H2/OfkYOMV6F9wWr\n" \
+	"pZp9X18HtWVM92borcYaKUc0x2TeQkdE5I8TQocilPgTcZur0SQ+1Wih/qfSLmAR\n" \
+	"ID6dXn08+mi7Sl2idT7MdN7Z\n" \
+	"-----END PRIVATE KEY-----\n"
+
+/* RSA 1024, which is not accepted. */
+#define SMALL_CERT \
+	"-----BEGIN CERTIFICATE-----\n" \
+	"MIIB1DCCAXqgAwIBAgIUIojhHEneg/teWa8SowGMNhpjYAcwCgYIKoZIzj0EAwIw\n" \
+	"EjEQMA4GA1UEAwwHdGVzdCBDQTAgFw0yNjExMjIwMTIwNTVaGA8yMTI2MTAyOTAx\n" \
+	"MjA1NVowFDESMBAGA1UEAwwJbG9jYWxob3N0MIGfMA0GCSqGSIb3DQEBAQUAA4GN\n" \
+	"ADCBiQKBgQCupINX3oQyyxKjKgWfEL+eg9GzRGxAGbcTLPoeVC3xtAamA2nIiFjF\n" \
+	"WrT/Vdw72TdA7gdLtfZiBOUD7scVh0znhTYi/Ce7y91t9VTz5bwcIQmlj/f67sQp\n" \
+	"H/Bu4bWumHT5UnLtUwjdrVVLORb16ny2XB8itPIEcF4WtFoOcIjNUQIDAQABo2Mw\n" \
+	"YTAUBgNVHREEDTALgglsb2NhbGhvc3QwCQYDVR0TBAIwADAdBgNVHQ4EFgQU6KhY\n" \
+	"64bLtAIA1lF76hBFUpiXg2EwHwYDVR0jBBgwFoAUexYwVafMyyQnUEbmmuvFzfPB\n" \
+	"69owCgYIKoZIzj0EAwIDSAAwRQIhAPUYekm5+o/RVMftyb9ncZ+/vh0GVRoM7/CK\n" \
+	"hD4Fu8rmAiBlQH/4cQaaStXniNTNumc9Z/uhd5X3BCkrS+R0lujw4A==\n" \
+	"-----END CERTIFICATE-----\n"
+
+#define SMALL_KEY \
+	"-----BEGIN PRIVATE KEY-----\n" \
+	"MIICdwIBADANBgkqhkiG9w0BAQEFAASCAmEwggJdAgEAAoGBAK6kg1fehDLLEqMq\n" \
+	"BZ8Qv56D0bNEbEAZtxMs+h5ULfG0BqYDaciIWMVatP9V3DvZN0DuB0u19mIE5QPu\n" \
+	"xxWHTOeFNiL8J7vL3W31VPPlvBwhCaWP9/ruxCkf8G7hta6YdPlScu1TCN2tVUs5\n" \
+	"FvXqfLZcHyK08gRwXha0Wg5wiM1RAgMBAAECgYABq7tB9PQI1F6KRxWkrvFWX+Z6\n" \
+	"s5Xhix1wRobiEWYbIODLZ870RzGqObLvmm+v9uULbvuM4uHHkEpsnjUzZIb80AKA\n" \
+	"ZD4T2hAEsSFyLJuuvnBBuyVRNwzJWlHl6WW2iygcE4pSWyIA4gn1RtfC11feZ0uO\n" \
+	"3ZUZeUoydfDjggh/3QJBANeyTKzpEbZTbFyfVc+2l0/PkyogyKUW5VpszUnatm9B\n" \
+	"Y3CZyAcvykDjJZzTLtf2DtDY8hiV78yHNkeP5ojdKVMCQQDPRm3kFJJYjV9xdPuQ\n" \
+	"KOWIjOLfFYSc99Fn6ZwqLXgCjiGpV1nH0olnM/Ua0f4mPhTmVt1C9Srv6pOcAlEs\n" \
+	"q0ZLAkEAiW5slltmUrJyv80x4sfnPw32KYh771xYRDZA0wbM6LRUBKGnJpUXnCJe\n" \
+	"i76vASEhLYadMncONFYOiqgwbhHkSwJBAI9gI2GSjUytteiQR/cHIwcalVBE3S+L\n" \
+	"CJH9eSV/wDTcRhKSNqtPSfZWbWQ4/7lKVkCis3i+iA3e0G4o+CeS7hMCQGi2rZTP\n" \
+	"2nrbBGkjLkytAGRINiUjuojpmdNP0MNZAKmE6INE1xP3H+brYcb3+xvMaNetAWXS\n" \
+	"/3Tzpy3ZtC6H/9c=\n" \
+	"-----END PRIVATE KEY-----\n"
+
+#endif
