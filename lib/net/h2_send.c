@@ -285,18 +285,31 @@ h2_data(struct h2_stream *s, const void *p, size_t n, bool end)
 	return h2_data2(s, p, n, NULL, 0, end);
 }
 
+/* writable() comes when n bytes fit, and not before most of the queue is
+ * free: a wake-up should be worth its cost. */
+static void
+want_room(struct h2_stream *s, size_t n)
+{
+	const size_t	max = s->h->limits.send_buffer;
+
+	if (n < max / 4 * 3)
+		n = max / 4 * 3;
+	if (s->need < n)
+		s->need = n < max ? n : max;
+}
+
 int
 h2_data2(struct h2_stream *s, const void *a, size_t na, const void *b,
     size_t nb, bool end)
 {
-	const size_t	 max = s->h->limits.send_buffer, n = na + nb;
+	const size_t	 n = na + nb;
 	uint8_t		*p;
 	int		 r;
 
 	if (s->dead || s->end_queued || s->h->failed < 0)
 		return -EPIPE;
 	if (n > (s->data_len == 0 ? H2_PIECE_MAX : h2_room(s))) {
-		s->need = n < max ? n : max;
+		want_room(s, n);
 		return -ENOBUFS;
 	}
 	if (n > 0) {
@@ -311,8 +324,8 @@ h2_data2(struct h2_stream *s, const void *a, size_t na, const void *b,
 		s->h->queued += n;
 	}
 	/* Whoever asks h2_room() first and finds too little is told, too. */
-	if (s->data_len > max / 4 && s->need < max / 4 * 3)
-		s->need = max / 4 * 3;
+	if (s->data_len > s->h->limits.send_buffer / 4)
+		want_room(s, 0);
 	s->end_queued = end;
 	if (n > 0 || end)
 		h2_stream_wake(s);

@@ -20,6 +20,7 @@
 #include <cmocka.h>
 
 #include "base/buf.h"
+#include "base/mem.h"
 #include "base/str.h"
 #include "net/h2.h"
 #include "net/h2_frame.h"
