@@ -237,7 +237,7 @@ on_ready(void *arg)
 		conn_close(cl->conn, -ENOMEM);
 		return;
 	}
-	conn_kick(cl->conn);
+	conn_resume(cl->conn);		/* bytes may have come before */
 	schedule(cl);
 }
 

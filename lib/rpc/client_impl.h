@@ -64,7 +64,7 @@ struct grpc_client {
 	bool	 told;		/* lost() was called */
 	bool	 dead;		/* the owner let go */
 	bool	 backlog;	/* input is left in conn */
-	unsigned		 busy;		/* h2 or a callback on the stack */
+	unsigned		 busy;		/* h2, callbacks on the stack */
 	uint64_t		 armed_ms;	/* UINT64_MAX: not armed */
 	struct loop_timer	 timer;
 	struct loop_task	 again, die;

@@ -315,7 +315,7 @@ on_ready(void *arg)
 		conn_close(sc->conn, -ENOMEM);
 		return;
 	}
-	conn_kick(sc->conn);
+	conn_resume(sc->conn);		/* bytes may have come before */
 	conn_schedule(sc);
 }
 

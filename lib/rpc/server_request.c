@@ -22,7 +22,6 @@
 struct request {
 	const char	*method, *path, *type, *timeout, *encoding;
 	const char	*authorization;		/* NULL: none */
-	unsigned	 hosts, authorities;
 	uint64_t	 timeout_ms;		/* 0: none */
 };
 
@@ -57,7 +56,7 @@ answer_http(struct h2_stream *s, const char *status)
 /* Trailers-Only.  text: plain ASCII without '%'. */
 static void
 answer_status(struct server_conn *sc, struct h2_stream *s,
-    const char *http_status, enum grpc_status status, const char *text)
+    enum grpc_status status, const char *text)
 {
 	char			number[4];
 	struct hpack_field	f[] = {
@@ -69,7 +68,6 @@ answer_status(struct server_conn *sc, struct h2_stream *s,
 	};
 
 	snprintf(number, sizeof number, "%d", (int)status);
-	f[0].value = http_status;
 	f[2].value = number;
 	f[2].value_len = strlen(number);
 	f[3].value = text;
@@ -108,10 +106,6 @@ request_read(struct request *rq, const struct hpack_list *list)
 			keep_first(&rq->method, f);
 		else if (IS(f, ":path"))
 			keep_first(&rq->path, f);
-		else if (IS(f, ":authority"))
-			rq->authorities++;
-		else if (IS(f, "host"))
-			rq->hosts++;
 		else if (IS(f, "content-type"))
 			keep_first(&rq->type, f);
 		else if (IS(f, "authorization"))
@@ -327,7 +321,7 @@ request_call(struct server_conn *sc, struct h2_stream *s,
 	int			 r;
 
 	if ((m = method_find(&srv->opt, rq->path, &sv)) == NULL) {
-		answer_status(sc, s, "200", GRPC_UNIMPLEMENTED,
+		answer_status(sc, s, GRPC_UNIMPLEMENTED,
 		    "unknown service or method");
 		return;
 	}
@@ -364,7 +358,7 @@ request_headers(struct server_conn *sc, struct h2_stream *s,
 
 	conn_stream_set_plain(sc, s);		/* until it is a call */
 	if (list->oversize) {
-		answer_status(sc, s, "200", GRPC_RESOURCE_EXHAUSTED,
+		answer_status(sc, s, GRPC_RESOURCE_EXHAUSTED,
 		    "header list too large");
 		return;
 	}
@@ -376,11 +370,8 @@ request_headers(struct server_conn *sc, struct h2_stream *s,
 		answer_http(s, "405");
 	} else if (!type_is_grpc(rq.type)) {
 		answer_http(s, "415");
-	} else if (rq.hosts > 1 || rq.authorities > 1) {
-		answer_status(sc, s, "400", GRPC_INTERNAL,
-		    "more than one host or authority");
 	} else if ((fault = request_fault(&rq, &status)) != NULL) {
-		answer_status(sc, s, "200", status, fault);
+		answer_status(sc, s, status, fault);
 	} else {
 		request_call(sc, s, list, &rq, end);
 	}
