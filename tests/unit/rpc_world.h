@@ -371,7 +371,7 @@ world_init(struct world *w, const struct grpc_options *opt)
 	struct grpc_options	dflt;
 
 	*w = (struct world){ 0 };
-	log_setup(LOG_FATAL, 2);
+	log_setup(getenv("RPC_DEBUG") ? LOG_DEBUG : LOG_FATAL, 2);
 	w->loop = loop_create();
 	assert_non_null(w->loop);
 	w->patience.fn = world_on_patience;
