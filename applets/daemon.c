@@ -301,7 +301,11 @@ load_certificate(struct daemon *d)
 		cert = d->opt->cert;
 		key = d->opt->key;
 	}
-	if (!c->enable_tls && !(d->opt->standalone && d->opt->cert != NULL)) {
+	if (c->enable_tls == CONF_UNSET && !d->opt->standalone)
+		return fail("certificate", "system.grpc.enableTLS is not set: "
+		    "true needs certFile and keyFile, false serves plaintext");
+	if (c->enable_tls != CONF_ON &&
+	    !(d->opt->standalone && d->opt->cert != NULL)) {
 		log_warn(COMPONENT, "gRPC is served in plaintext: "
 		    "system.grpc.enableTLS is off");
 		return 0;

@@ -75,6 +75,27 @@ init_bool(const struct option *o, void *field)
 
 static const struct type type_bool = { set_bool, init_bool, NULL };
 
+static int
+set_switch(const struct yamldoc *d, const struct option *o,
+    const struct yamldoc_node *n, void *field)
+{
+	bool	v;
+	int	r;
+
+	if ((r = set_bool(d, o, n, &v)) == 0)
+		*(enum conf_switch *)field = v ? CONF_ON : CONF_OFF;
+	return r;
+}
+
+static void
+init_switch(const struct option *o, void *field)
+{
+	(void)o;
+	*(enum conf_switch *)field = CONF_UNSET;
+}
+
+static const struct type type_switch = { set_switch, init_switch, NULL };
+
 /* -- integers -- */
 
 static int
@@ -434,6 +455,7 @@ _Static_assert(offsetof(struct conf_grpc, nallowed) ==
 
 #define AT(member)	.offset = offsetof(struct conf, member)
 #define BOOL(m, d)	.type = &type_bool, AT(m), .def = (d)
+#define SWITCH(m)	.type = &type_switch, AT(m)
 #define U16(m, d, lo, hi) \
 	.type = &type_u16, AT(m), .def = (d), .min = (lo), .max = (hi)
 #define U32(m, d, lo, hi) \
@@ -452,7 +474,7 @@ static const struct option options[] = {
 	{ "system.apiServer.enabled", BOOL(api_server.enabled, false) },
 	{ "system.apiServer.address", TEXT(api_server.address) },
 	{ "system.grpc.port", U16(grpc.port, 0, 0, 65535) },
-	{ "system.grpc.enableTLS", BOOL(grpc.enable_tls, false) },
+	{ "system.grpc.enableTLS", SWITCH(grpc.enable_tls) },
 	{ "system.grpc.certFile", TEXT(grpc.cert_file) },
 	{ "system.grpc.keyFile", TEXT(grpc.key_file) },
 	{ "system.grpc.certReloadDelay", DURATION(grpc.cert_reload_delay_ns,

@@ -22,9 +22,12 @@ struct conf_allowed {
 	char	*account;	/* "*": any */
 };
 
+/* A bool whose absence means something of its own. */
+enum conf_switch { CONF_UNSET, CONF_OFF, CONF_ON };
+
 struct conf_grpc {
 	uint16_t port;
-	bool	 enable_tls;
+	enum conf_switch enable_tls;	/* plaintext has to be asked for (T31) */
 	char	*cert_file, *key_file;		/* "" if unset, never NULL */
 	int64_t	 cert_reload_delay_ns;		/* > 0: "0s" is read as 2 s */
 	bool	 auth_enabled;

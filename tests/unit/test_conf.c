@@ -59,7 +59,7 @@ assert_defaults(const struct conf *c)
 	assert_false(c->api_server.enabled);
 	assert_string_equal(c->api_server.address, "");
 	assert_int_equal(c->grpc.port, 0);
-	assert_false(c->grpc.enable_tls);
+	assert_int_equal(c->grpc.enable_tls, CONF_UNSET);
 	assert_string_equal(c->grpc.cert_file, "");
 	assert_string_equal(c->grpc.key_file, "");
 	assert_int_equal(c->grpc.cert_reload_delay_ns, 2 * SECOND);
@@ -161,7 +161,7 @@ assert_platform(const struct conf *c)
 	assert_string_equal(c->api_server.address,
 	    "http://api-server.k8shell:9101");
 	assert_int_equal(c->grpc.port, 2822);
-	assert_true(c->grpc.enable_tls);
+	assert_int_equal(c->grpc.enable_tls, CONF_ON);
 	assert_string_equal(c->grpc.cert_file, "/etc/tls/k8shelld/tls.crt");
 	assert_string_equal(c->grpc.key_file, "/etc/tls/k8shelld/tls.key");
 	assert_int_equal(c->grpc.cert_reload_delay_ns, 2 * SECOND);
