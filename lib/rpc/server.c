@@ -169,11 +169,11 @@ server_unlink(struct grpc_server *s, struct server_conn *sc)
 		s->nunauth--;
 }
 
-/* A used call, its memory kept, or a new one; all fields are zero. */
+/* A used call, its buffers kept, or a new one; the rest is zero. */
 static struct grpc_call *
 call_fresh(struct grpc_server *s)
 {
-	struct grpc_call	*c = s->pool, keep;
+	struct grpc_call	*c = s->pool;
 
 	if (c == NULL) {
 		if ((c = calloc(1, sizeof *c)) == NULL)
@@ -185,9 +185,7 @@ call_fresh(struct grpc_server *s)
 	}
 	s->pool = c->next_ready;
 	s->npool--;
-	keep = *c;
-	*c = (struct grpc_call){ .part = keep.part, .held = keep.held,
-	    .meta = keep.meta };
+	memset(c, 0, offsetof(struct grpc_call, part));
 	return c;
 }
 

@@ -178,8 +178,10 @@ grpc_finish(struct grpc_call *c, enum grpc_status status, const char *fmt, ...)
 	}
 	if (c->state != CALL_OPEN)
 		return;
-	log_debug("grpc", "%s: %s%s: %s", c->conn->peer.name,
-	    c->service->prefix, c->method->name, grpc_status_name(status));
+	if (log_wanted(LOG_DEBUG))
+		log_debug("grpc", "%s: %s%s: %s", c->conn->peer.name,
+		    c->service->prefix, c->method->name,
+		    grpc_status_name(status));
 	call_hold(c);
 	close_input(c);
 	if (c->stream != NULL)

@@ -92,16 +92,17 @@ struct grpc_call {
 	unsigned	 works;
 	size_t		 owed;		/* bytes of held not yet consumed */
 	size_t		 charged;	/* bytes counted in server->held */
-	struct buf	 part;		/* unfinished message */
-	struct buf	 held;		/* not delivered yet */
-	struct arena	 meta;		/* everything below lives here */
-	struct metadata	*metadata;
-	const char	*subject;
+	struct metadata	*metadata;	/* in meta */
+	const char	*subject;	/* in meta, or "" */
 	struct loop_timer deadline;
 	uint64_t	 over_ms;	/* when the answer was complete, or 0 */
 	struct grpc_work work;
 	struct grpc_call *next, *prev;	/* conn->calls */
 	struct grpc_call *next_ready;	/* server->ready, or pool */
+	/* From here on, memory is kept when the call is pooled. */
+	struct buf	 part;		/* unfinished message */
+	struct buf	 held;		/* not delivered yet */
+	struct arena	 meta;
 };
 
 struct server_conn {

@@ -355,6 +355,7 @@ request_headers(struct server_conn *sc, struct h2_stream *s,
 	struct request		 rq;
 	const char		*fault;
 	enum grpc_status	 status;
+	bool			 grpc;
 
 	conn_stream_set_plain(sc, s);		/* until it is a call */
 	if (list->oversize) {
@@ -363,12 +364,13 @@ request_headers(struct server_conn *sc, struct h2_stream *s,
 		return;
 	}
 	request_read(&rq, list);
-	if (!type_is_grpc(rq.type) && route_request(s, list, end)) {
+	grpc = type_is_grpc(rq.type);
+	if (!grpc && route_request(s, list, end)) {
 		if (sc->server->opt.auth.check == NULL)
 			conn_is_authentic(sc);
 	} else if (rq.method == NULL || strcmp(rq.method, "POST") != 0) {
 		answer_http(s, "405");
-	} else if (!type_is_grpc(rq.type)) {
+	} else if (!grpc) {
 		answer_http(s, "415");
 	} else if ((fault = request_fault(&rq, &status)) != NULL) {
 		answer_status(sc, s, status, fault);
