@@ -385,7 +385,8 @@ flush(struct conn *c)
 	}
 	if (c->state == CONN_HANDSHAKE)
 		return 0;		/* has the timer for itself */
-	if (b->len == 0)
+	/* A full socket may have taken all of out and still not be ready. */
+	if (b->len == 0 && !c->more)
 		loop_timer_clear(&c->timer);
 	else if (n > 0 || c->timer.loop == NULL)
 		loop_timer_set(c->loop, &c->timer,
