@@ -7,6 +7,7 @@ import shutil
 import signal
 import ssl
 import subprocess
+import tempfile
 import threading
 import time
 
@@ -171,9 +172,9 @@ def test_TR_23_streams_and_unary_calls_run_with_a_token(cluster):
         stub.Handshake(system.HandshakeRequest(), metadata=stub.metadata,
                        timeout=10)
         assert stub.exec("echo yes").out == b"yes\n"
+        # The same connection is nobody again without it.
         with pytest.raises(grpc.RpcError) as e:
-            stub.exec("echo yes", metadata=[], id="x") if False else \
-                list(stub.Exec(iter([ssh.ExecRequest()]), timeout=10))
+            list(stub.Exec(iter([ssh.ExecRequest()]), timeout=10))
         assert e.value.code() == UNAUTHENTICATED
 
 
@@ -443,9 +444,11 @@ class Issuer:
             def do_GET(self):
                 issuer.requests.append((self.path,
                                         self.headers.get("Authorization")))
+                body = issuer.body.encode()
                 self.send_response(issuer.status)
+                self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                self.wfile.write(issuer.body.encode())
+                self.wfile.write(body)
 
             def log_message(self, *args):
                 pass
@@ -550,24 +553,33 @@ def test_TR_23_issuer_of_another_ca_is_not_believed(start, tmp_path, issuer,
 # ---- Unix sockets ----
 
 
+THIRD_UID = """
+import grpc, sys
+call = grpc.insecure_channel("unix:" + sys.argv[1]).unary_unary(
+    "/k8shelld.SystemService/Handshake")
+try:
+    call(b"", timeout=10)
+    print("OK")
+except grpc.RpcError as e:
+    print(e.code().name)
+"""
+
+
 def test_T9_unix_socket_is_for_its_owner_and_root(start):
-    d = start(config=None)
-    with harness.Stub("unix:" + d.sock) as stub:
-        assert handshake(stub) == OK
-        assert handshake(stub, "anything at all") == OK
-    # A third uid, even with the folder opened for it.
-    for path in (d.tmp, os.path.dirname(d.sock)):
-        os.chmod(path, 0o755)
-    os.chmod(d.sock, 0o777)
-    script = ("import grpc,sys; c = grpc.insecure_channel('unix:' + "
-              "sys.argv[1]); m = c.unary_unary('/k8shelld.SystemService/"
-              "Handshake')\ntry: m(b'', timeout=10)\n"
-              "except grpc.RpcError as e: print(e.code().name)")
-    folder = os.path.dirname(d.tmp)
-    while folder != "/":
-        if not os.stat(folder).st_mode & 0o001:
-            pytest.skip("the third uid cannot reach %s" % folder)
-        folder = os.path.dirname(folder)
-    out = subprocess.run(["python3", "-c", script, d.sock], user=harness.UID,
-                         capture_output=True, text=True, timeout=30)
-    assert out.stdout.strip() == "PERMISSION_DENIED", out.stderr
+    # The folders of pytest are closed to other users.
+    with tempfile.TemporaryDirectory(prefix="k8shell-auth-") as folder:
+        run = os.path.join(folder, "run")
+        d = start(config=None, args=["--run-dir", run])
+        assert d.sock.startswith(run)
+        with harness.Stub("unix:" + d.sock) as stub:
+            assert handshake(stub) == OK
+            assert handshake(stub, "anything at all") == OK
+        # Another user, even with every door open.
+        os.chmod(folder, 0o755)
+        os.chmod(run, 0o755)
+        os.chmod(d.sock, 0o777)
+        out = subprocess.run(["/usr/bin/python3", "-c", THIRD_UID, d.sock],
+                             user=harness.UID, capture_output=True, text=True,
+                             timeout=30, env={"PATH": os.environ["PATH"]})
+        assert out.stdout.strip() == "PERMISSION_DENIED", out.stderr
+        d.stop()
