@@ -142,6 +142,9 @@ int	 h2_data(struct h2_stream *s, const void *p, size_t n, bool end);
  * be longer than that (an answer in one message).
  */
 size_t	 h2_room(const struct h2_stream *s);
+/* What h2_room() said is too little: writable() will tell, as if h2_data()
+ * had been tried. */
+void	 h2_want_room(struct h2_stream *s);
 /* Same as h2_data for two pieces, together or not at all. */
 int	 h2_data2(struct h2_stream *s, const void *a, size_t na,
 	    const void *b, size_t nb, bool end);

@@ -298,6 +298,12 @@ want_room(struct h2_stream *s, size_t n)
 		s->need = n < max ? n : max;
 }
 
+void
+h2_want_room(struct h2_stream *s)
+{
+	want_room(s, 0);
+}
+
 int
 h2_data2(struct h2_stream *s, const void *a, size_t na, const void *b,
     size_t nb, bool end)
