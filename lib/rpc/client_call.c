@@ -499,10 +499,14 @@ grpc_out_send_bytes(struct grpc_out_call *c, uint32_t field, const void *p,
 size_t
 grpc_out_room(struct grpc_out_call *c)
 {
-	size_t	n = c->stream != NULL ? h2_room(c->stream) : 0;
+	size_t	n;
 
+	if (c->stream == NULL)
+		return 0;
+	n = h2_room(c->stream);
 	if (n < GRPC_HEAD_MAX + OUT_ROOM_MIN) {
 		c->want_room = true;
+		h2_want_room(c->stream);
 		return 0;
 	}
 	n -= GRPC_HEAD_MAX;

@@ -557,6 +557,7 @@ grpc_room(struct grpc_call *c)
 	n = h2_room(c->stream);
 	if (n < GRPC_HEAD_MAX + ROOM_MIN) {
 		c->want_room = true;
+		h2_want_room(c->stream);
 		return 0;
 	}
 	n -= GRPC_HEAD_MAX;

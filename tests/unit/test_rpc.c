@@ -382,147 +382,6 @@ test_client_keeps_its_own_deadline(void **state)
 	world_finish(&w);
 }
 
-/* -- back-pressure -------------------------------------------------------- */
-
-static void
-test_room_ends_and_writable_comes(void **state)
-{
-	const size_t	total = 8 << 20;
-	struct world	w;
-	struct link	l;
-	struct out	o = { .pause = true };
-
-	(void)state;
-	world_init(&w, NULL);
-	w.script.pour = total;
-	link_open(&w, &l);
-	assert_int_equal(out_start(&l, &o, "/test.Svc/Bidi", 0), 0);
-	assert_int_equal(grpc_out_send_bytes(o.call, 3, "go", 2), 0);
-	world_count(&w, &o.messages, 1);
-	world_turns(&w, 200);
-	assert_int_equal(o.messages, 1);
-	/* What the server has sent is the window, its buffer and the socket. */
-	assert_in_range(w.poured, GRPC_DATA_MAX, 1 << 20);
-	grpc_out_resume(o.call);
-	world_until(&w, &o.done);
-	assert_int_equal(o.status, GRPC_OK);
-	assert_int_equal(o.bytes, total);
-	assert_true(w.writable > 0);
-	link_close(&l);
-	world_finish(&w);
-}
-
-static void
-test_TR_19_a_stalled_stream_does_not_stop_the_others(void **state)
-{
-	struct world	w;
-	struct link	l;
-	struct out	o[4] = { { 0 } }, good = { 0 };
-	unsigned	i;
-
-	(void)state;
-	world_init(&w, NULL);
-	link_open(&w, &l);
-	for (i = 0; i < 4; i++) {
-		w.script.pour = 1 << 20;
-		w.poured = 0;
-		o[i].pause = true;
-		assert_int_equal(out_start(&l, &o[i], "/test.Svc/Bidi", 0), 0);
-		assert_int_equal(grpc_out_send_bytes(o[i].call, 3, "go", 2),
-		    0);
-		world_count(&w, &o[i].messages, 1);
-		world_turns(&w, 50);
-	}
-	w.script.pour = 0;
-	for (i = 0; i < 50; i++) {
-		assert_int_equal(out_unary(&l, &good, "quick"), 0);
-		world_until(&w, &good.done);
-		assert_int_equal(good.status, GRPC_OK);
-	}
-	for (i = 0; i < 4; i++)
-		grpc_out_cancel(o[i].call);
-	link_close(&l);
-	world_finish(&w);
-}
-
-static void
-test_paused_call_holds_no_more_than_its_window(void **state)
-{
-	static const uint8_t	block[8192];
-	struct grpc_call	*call;
-	struct world		 w;
-	struct link		 l;
-	struct out		 o = { 0 };
-	size_t			 sent = 0;
-	int			 i, r;
-
-	(void)state;
-	world_init(&w, NULL);
-	w.script.keep_open = w.script.pause = true;
-	link_open(&w, &l);
-	assert_int_equal(out_start(&l, &o, "/test.Svc/Bidi", 0), 0);
-	for (i = 0; i < 200; i++) {
-		r = grpc_out_send_bytes(o.call, 3, block, sizeof block);
-		if (r == 0)
-			sent += sizeof block;
-		else
-			assert_int_equal(r, -ENOBUFS);
-		world_turns(&w, 3);
-	}
-	assert_int_equal(w.messages, 1);
-	assert_in_range(sent, 64 << 10, 512 << 10);
-	assert_int_equal(grpc_out_send_bytes(o.call, 3, block, sizeof block),
-	    -ENOBUFS);
-	call = w.call;
-	grpc_resume(call);
-	world_count(&w, &w.messages, (unsigned)(sent / sizeof block));
-	assert_int_equal(w.bytes, sent);
-	assert_true(o.writable > 0);
-	grpc_pause(call);
-	grpc_out_end(o.call);
-	world_turns(&w, 20);
-	assert_int_equal(w.ended, 0);	/* comes behind what is held back */
-	grpc_resume(call);
-	world_count(&w, &w.ended, 1);
-	grpc_finish(call, GRPC_OK, NULL);
-	world_until(&w, &o.done);
-	link_close(&l);
-	world_finish(&w);
-}
-
-static void
-test_paused_client_gets_its_answers_before_done(void **state)
-{
-	struct world	w;
-	struct link	l;
-	struct out	o = { .pause = true };
-
-	(void)state;
-	world_init(&w, NULL);
-	link_open(&w, &l);
-	assert_int_equal(out_start(&l, &o, "/test.Svc/Bidi", 0), 0);
-	grpc_out_send_bytes(o.call, 3, "1", 1);
-	grpc_out_send_bytes(o.call, 3, "2", 1);
-	grpc_out_send_bytes(o.call, 3, "3", 1);
-	grpc_out_end(o.call);
-	world_count(&w, &o.messages, 1);
-	world_turns(&w, 50);
-	assert_false(o.done);
-	/* Not even the loss of the connection takes them away. */
-	grpc_server_destroy(w.server);
-	w.server = NULL;
-	world_turns(&w, 50);
-	assert_false(o.done);
-	assert_false(l.lost);
-	grpc_out_resume(o.call);
-	world_until(&w, &l.lost);
-	assert_true(o.done);
-	assert_int_equal(o.status, GRPC_OK);
-	assert_int_equal(o.messages, 3);
-	link_close(&l);
-	world_finish(&w);
-}
-
 /* -- losing the connection ------------------------------------------------ */
 
 static void
@@ -771,18 +630,10 @@ main(void)
 		cmocka_unit_test(test_G6_deadline_ends_the_call_and_its_work),
 		cmocka_unit_test(test_SY_03_deadline_before_the_message),
 		cmocka_unit_test(test_client_keeps_its_own_deadline),
-		cmocka_unit_test(test_room_ends_and_writable_comes),
-		cmocka_unit_test(
-		    test_TR_19_a_stalled_stream_does_not_stop_the_others),
-		cmocka_unit_test(
-		    test_paused_call_holds_no_more_than_its_window),
-		cmocka_unit_test(
-		    test_paused_client_gets_its_answers_before_done),
 		cmocka_unit_test(test_TR_17_lost_connection_ends_every_call),
 		cmocka_unit_test(
 		    test_lost_server_ends_every_call_then_the_link),
-		cmocka_unit_test(
-		    test_G15_graceful_stop_finishes_running_calls),
+		cmocka_unit_test(test_G15_graceful_stop_finishes_running_calls),
 		cmocka_unit_test(test_client_destroyed_in_its_own_callbacks),
 		cmocka_unit_test(test_work_keeps_the_slot_of_a_reset_call),
 		cmocka_unit_test(test_calls_survive_a_failing_allocator),
