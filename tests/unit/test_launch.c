@@ -376,7 +376,12 @@ T22_signals_are_default_and_unblocked_in_the_child(void **state)
 	signal(SIGUSR1, SIG_IGN);
 	run_all(&run, &s, &spec);
 	assert_string_equal(field(run.text, "SigBlk:"), "0000000000000000");
-	assert_string_equal(field(run.text, "SigIgn:"), "0000000000000000");
+	/*
+	 * 32 and 33 are libc's own: posix_spawn, which make uses, leaves them
+	 * ignored in what it starts, and sigaction() will not touch them.
+	 */
+	assert_int_equal(strtoull(field(run.text, "SigIgn:"), NULL, 16) &
+	    ~UINT64_C(0x180000000), 0);
 	run_end(&run);
 	spin_finish(&s);
 }
