@@ -96,7 +96,8 @@ def test_T18_under_parallel_starts(stub):
 
 
 def status_of(r):
-    return dict(re.findall(r"^(\w+):\s+(.*)$", r.out.decode(), re.M))
+    return dict(re.findall(r"^(\w+):[ \t]*(.*)$", r.out.decode(),
+                           re.M))
 
 
 def test_T19_privileges_are_dropped(stub):
@@ -131,7 +132,7 @@ def test_T19_supplementary_groups(start, tmp_path):
         t = Talk(stub, "Shell", "sh-t19-1").start(pty=False)
         t.type("id -G; exit\n")
         t.finish()
-    assert set(t.data.split()) == {b"%d" % harness.GID, b"4711"}
+    assert set(bytes(t.data).split()) == {b"%d" % harness.GID, b"4711"}
 
 
 def test_T21_no_exit_status_is_lost(start):
@@ -310,7 +311,7 @@ def test_unknown_key_is_a_warning_with_its_place(start):
 
 def test_identity_with_uid_0_is_refused(tmp_path, home):
     log = exits(tmp_path, harness.CONFIG, env={"USER_UID": "0"})
-    assert "uid" in log.lower()
+    assert "user id 0" in log
 
 
 def test_runs_without_root_standalone(tmp_path):
