@@ -20,6 +20,7 @@
 #include "auth/oidc.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "tests/unit/failmalloc.h"
 #include "tests/unit/tokens.h"
 
 #define BODY_MAX	100000
@@ -262,9 +263,7 @@ on_fetched(void *arg, const void *body, size_t n, const char *why)
 	assert_false(got.done);
 	got.done = true;
 	tokens_format(got.why, sizeof got.why, "%s", why != NULL ? why : "");
-	got.body = calloc(1, n + 1);
-	assert_non_null(got.body);
-	if (n > 0)
+	if ((got.body = calloc(1, n + 1)) != NULL && n > 0)
 		memcpy(got.body, body, n);
 	got.n = n;
 	spin_wake(&spin);
@@ -421,6 +420,39 @@ silence_ends_with_the_alarm(void **state)
 	start("localhost", 1);
 	spin_until(&spin, &got.done);
 	assert_string_equal(got.why, "no answer within 1 s");
+}
+
+/* Parent or child, whoever goes without memory: an error, no more. */
+static void
+failing_allocations_are_reported(void **state)
+{
+	struct fetch_url	u;
+	struct fetch_spec	s = { .url = &u, .ca_file = ca_path,
+		.token_file = token_path, .body_max = BODY_MAX,
+		.seconds = 10 };
+	unsigned		n;
+	int			r;
+
+	(void)state;
+	close(listen_somewhere(false));
+	assert_int_equal(fetch_url_parse(&u, "https://localhost:1", ""), 0);
+	for (n = 1; n < 12; n++) {
+		got.done = false;
+		failmalloc_arm(n);
+		r = fetch_start(&fetch, spin.loop, spin.reap, &s, on_fetched,
+		    NULL);
+		if (r == 0) {
+			spin_until(&spin, &got.done);
+			assert_true(got.why[0] != '\0');
+			free(got.body);
+			got.body = NULL;
+			fetch_destroy(fetch);
+		} else {
+			assert_int_equal(r, -ENOMEM);
+		}
+		fetch = NULL;
+		(void)failmalloc_disarm();
+	}
 }
 
 static bool
@@ -610,6 +642,7 @@ main(void)
 		CASE(only_the_named_and_trusted_server_is_heard),
 		CASE(unusable_files_are_named),
 		CASE(nobody_there_is_said),
+		CASE(failing_allocations_are_reported),
 		CASE(silence_ends_with_the_alarm),
 		CASE(destroying_kills_the_child),
 		CASE(test_T18_child_keeps_one_pipe_and_is_nobody),
