@@ -250,10 +250,12 @@ grow_text(struct hpack_table *t, size_t n)
 	size_t	 live = t->text_end - t->text_start, cap = t->text_cap;
 	char	*text = t->text;
 
-	if (n <= cap - t->text_end)
+	if (cap > 0 && n <= cap - t->text_end)
 		return 0;
+	if (cap == 0)
+		cap = TEXT_MIN;		/* also for a field of no text */
 	while (live + n > cap / 2 && cap < TEXT_MAX)
-		cap = cap > 0 ? cap * 2 : TEXT_MIN;
+		cap *= 2;
 	if (cap != t->text_cap && (text = malloc(cap)) == NULL)
 		return -ENOMEM;
 	if (live > 0)

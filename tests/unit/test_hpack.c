@@ -508,6 +508,17 @@ malformed_fields_are_marked(void **state)
 	side_free(d);
 }
 
+static void
+a_field_of_no_text_can_be_indexed(void **state)
+{
+	struct side	*d = side_new(4096);
+
+	(void)state;
+	expect(d, "400000 be", ": \n: \n", 32);
+	assert_true(d->list.fields[1].malformed);
+	side_free(d);
+}
+
 /* -- encoder ---------------------------------------------------------------- */
 
 #define F(n, v)	{ .name = n, .value = v, .name_len = sizeof n - 1, \
@@ -765,6 +776,7 @@ main(void)
 		cmocka_unit_test(hpack_bomb_costs_no_memory),
 		cmocka_unit_test(the_arena_is_always_large_enough),
 		cmocka_unit_test(malformed_fields_are_marked),
+		cmocka_unit_test(a_field_of_no_text_can_be_indexed),
 		cmocka_unit_test(an_answer_is_a_few_indexed_bytes),
 		cmocka_unit_test(sensitive_fields_are_never_indexed),
 		cmocka_unit_test(a_full_output_changes_nothing),
