@@ -278,13 +278,10 @@ void
 kssh_hello(struct kssh *k)
 {
 	K8shelld__HandshakeRequest	 req;
-	char				 version[64];
 	int				 r;
 
 	k8shelld__handshake_request__init(&req);
-	snprintf(version, sizeof version, "%s-%s", version_string(),
-	    version_commit());
-	req.client_version = version;
+	req.client_version = (char *)(uintptr_t)version_full();
 	r = start_call(k, &k->hello, "/k8shelld.SystemService/Handshake",
 	    NULL, &k8shelld__handshake_response__descriptor, &hello_ops);
 	if (r < 0) {

@@ -15,6 +15,12 @@ version_commit(void)
 	return K8SHELL_COMMIT;
 }
 
+const char *
+version_full(void)
+{
+	return K8SHELL_VERSION "-" K8SHELL_COMMIT;
+}
+
 void
 version_print(const char *name)
 {

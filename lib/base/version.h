@@ -14,6 +14,9 @@ const char	*version_string(void);
 /* Seven hexadecimal digits; static storage. */
 const char	*version_commit(void);
 
+/* "1.2.3-abcdef0", as the two ends of Handshake write it. */
+const char	*version_full(void);
+
 /*
  * Prints "NAME version: VERSION (commit: COMMIT)" and a newline on stdout;
  * this is what `k8shelld -v` has to say (spec/bootstrap.md 2.1).

@@ -24,13 +24,12 @@ handshake(struct grpc_call *c, const ProtobufCMessage *m)
 {
 	const K8shelld__HandshakeRequest *req = (const void *)m;
 	K8shelld__HandshakeResponse	  resp;
-	char		version[64], text[256];
+	const char	*version = version_full();
+	char		text[256];
 	uint64_t	theirs, ours;
 
 	k8shelld__handshake_response__init(&resp);
-	snprintf(version, sizeof version, "%s-%s", version_string(),
-	    version_commit());
-	resp.server_version = version;
+	resp.server_version = (char *)(uintptr_t)version;
 	resp.accepted = 1;
 	if (major_of(req->client_version, &theirs) &&
 	    major_of(version, &ours) && theirs != ours) {
