@@ -37,19 +37,25 @@ def system_calls(bench):
     return "%.3f" % (int(total[1]) / count)
 
 
+def bare(name):
+    return re.sub(r"^__libc_|'\d+$", "", name)
+
+
 def parse_profile(path):
-    """(instructions, calls of the allocator) in a callgrind file."""
-    names, total, allocations, callee = {}, 0, 0, ""
+    """(instructions, calls of the allocator from outside) by callgrind."""
+    names, total, allocations, caller, callee = {}, 0, 0, "", ""
     with open(path) as f:
         for line in f:
-            found = re.match(r"c?fn=\((\d+)\)(?: (.*))?", line)
+            found = re.match(r"(c?)fn=\((\d+)\)(?: (.*))?", line)
             if found:
-                if found[2]:
-                    names[found[1]] = found[2].rstrip("\n")
-                if line.startswith("cfn="):
-                    callee = names[found[1]]
-            elif line.startswith("calls=") and \
-                    re.sub(r"^__libc_|'\d+$", "", callee) in ALLOCATORS:
+                if found[3]:
+                    names[found[2]] = bare(found[3])
+                if found[1]:
+                    callee = names[found[2]]
+                else:
+                    caller = names[found[2]]
+            elif line.startswith("calls=") and callee in ALLOCATORS and \
+                    caller not in ALLOCATORS:
                 allocations += int(line[6:].split()[0])
             elif line.startswith(("totals:", "summary:")):
                 total = int(line.split()[1])
