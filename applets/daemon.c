@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,7 @@
 #include "svc/svc.h"
 #include "workspace/session.h"
 #include "workspace/stream.h"
+#include "workspace/task.h"
 
 #define COMPONENT	"k8shelld"
 #define CONFIG_PATH	"/etc/k8shell/config.yaml"
@@ -37,6 +39,7 @@
 #define PATH_LEN	4096
 #define STOP_GRACE_MS	10000	/* of the pod's 30 s */
 #define STOP_POLL_MS	50
+#define STOP_KILL_MS	(TASK_HANGUP_MS + 1000)	/* SIGHUP, SIGKILL, reap */
 #define NOFILE_WANTED	65536u	/* sockets, PTYs and pipes of all sessions */
 
 struct daemon {
@@ -59,7 +62,7 @@ struct daemon {
 	struct listener		*tcp, *local;
 	char			 run_dir[PATH_LEN], token_file[PATH_LEN];
 	char			 own_namespace[64];
-	bool			 stopping;
+	enum { RUNNING, DRAINING, ENDING } state;
 	struct loop_timer	 stop_timer;
 	uint64_t		 stop_deadline;
 	char			 err[CONF_ERROR_MAX];
@@ -69,9 +72,15 @@ static const struct grpc_service *const services[] = {
 	&svc_system, &svc_ssh, &svc_app, &svc_command,
 };
 
-static int
-fail(const char *what, const char *why)
+static int __attribute__((format(printf, 2, 3)))
+fail(const char *what, const char *fmt, ...)
 {
+	char	why[1024];
+	va_list	ap;
+
+	va_start(ap, fmt);
+	vsnprintf(why, sizeof why, fmt, ap);
+	va_end(ap);
 	log_at(LOG_FATAL, COMPONENT, "%s: %s", what, why);
 	return -1;
 }
@@ -92,7 +101,7 @@ load_conf(struct daemon *d)
 	}
 	if (path != NULL &&
 	    conf_load(&d->conf, path, d->err, sizeof d->err) < 0)
-		return fail("configuration", d->err);
+		return fail("configuration", "%s", d->err);
 	if (opt->has_port)
 		d->conf.grpc.port = opt->port;
 	log_set_level(d->conf.log_level);
@@ -127,7 +136,7 @@ load_identity(struct daemon *d)
 {
 	if (identity_load(&d->identity, &d->conf, NULL,
 	    d->opt->standalone || d->opt->test, d->err, sizeof d->err) < 0)
-		return fail("identity", d->err);
+		return fail("identity", "%s", d->err);
 	log_info(COMPONENT, "workspace user %s, uid %u, gid %u%s",
 	    d->identity->username, d->identity->uid, d->identity->gid,
 	    d->identity->sudo ? ", may sudo" : "");
@@ -204,7 +213,7 @@ start_oidc(struct daemon *d)
 		return fail("authentication", "authEnabled needs " SA_DIR
 		    "/ca.crt or system.grpc.jwksFile");
 	if (oidc_create(&d->oidc, d->loop, d->reap, &o) < 0)
-		return fail("authentication", strerror(ENOMEM));
+		return fail("authentication", "%s", strerror(ENOMEM));
 	return 0;
 }
 
@@ -225,7 +234,7 @@ standalone_token(struct daemon *d)
 		return 0;
 	if ((r = rundir_token(d->run_dir, d->token_file,
 	    sizeof d->token_file)) < 0)
-		return fail("token file", strerror(-r));
+		return fail("token file", "%s", strerror(-r));
 	log_info(COMPONENT, "TCP callers present the token in %s",
 	    d->token_file);
 	return 0;
@@ -250,7 +259,7 @@ start_gate(struct daemon *d)
 		log_warn(COMPONENT, "NOBODY IS AUTHENTICATED on the gRPC "
 		    "port: system.grpc.authEnabled is not set");
 	if ((d->gate = gate_create(d->loop, &o)) == NULL)
-		return fail("authentication", strerror(ENOMEM));
+		return fail("authentication", "%s", strerror(ENOMEM));
 	return 0;
 }
 
@@ -310,11 +319,9 @@ load_certificate(struct daemon *d)
 		    "system.grpc.enableTLS is off");
 		return 0;
 	}
-	if ((r = tls_identity_load(&d->tls, cert, key, &why)) < 0) {
-		snprintf(d->err, sizeof d->err, "%s, %s: %s", cert, key,
+	if ((r = tls_identity_load(&d->tls, cert, key, &why)) < 0)
+		return fail("certificate", "%s, %s: %s", cert, key,
 		    why != NULL ? why : strerror(-r));
-		return fail("certificate", d->err);
-	}
 	log_info(COMPONENT, "TLS with %s", tls_identity_kind(d->tls));
 	r = certwatch_create(&d->certwatch, d->loop, cert, key,
 	    (uint64_t)(c->cert_reload_delay_ns / 1000000), on_certificate, d);
@@ -336,11 +343,8 @@ listen_on_tcp(struct daemon *d)
 		return -1;
 	r = listen_tcp(&d->tcp, d->loop,
 	    d->opt->standalone ? "127.0.0.1" : NULL, &port, on_tcp, d);
-	if (r < 0) {
-		snprintf(d->err, sizeof d->err, "port %u: %s", port,
-		    strerror(-r));
-		return fail("listen", d->err);
-	}
+	if (r < 0)
+		return fail("listen", "port %u: %s", port, strerror(-r));
 	log_info(COMPONENT, "serving gRPC on port %u%s", port,
 	    d->tls != NULL ? " with TLS" : "");
 	return 0;
@@ -357,10 +361,8 @@ listen_on_socket(struct daemon *d)
 	if ((r = path_join(path, sizeof path, d->run_dir,
 	    RUNDIR_GRPC_SOCKET)) < 0 ||
 	    (r = listen_unix(&d->local, d->loop, path, 0600, on_local,
-	    d)) < 0) {
-		snprintf(d->err, sizeof d->err, "%s: %s", path, strerror(-r));
-		return fail("listen", d->err);
-	}
+	    d)) < 0)
+		return fail("listen", "%s: %s", path, strerror(-r));
 	log_info(COMPONENT, "serving gRPC on %s", path);
 	return 0;
 }
@@ -379,12 +381,10 @@ make_run_dir(struct daemon *d)
 	else
 		r = rundir_default(d->run_dir, sizeof d->run_dir);
 	if (r < 0)
-		return fail("run directory", strerror(-r));
-	if ((r = rundir_create(d->run_dir, &why)) < 0) {
-		snprintf(d->err, sizeof d->err, "%s: %s (%s)", d->run_dir,
-		    why, strerror(-r));
-		return fail("run directory", d->err);
-	}
+		return fail("run directory", "%s", strerror(-r));
+	if ((r = rundir_create(d->run_dir, &why)) < 0)
+		return fail("run directory", "%s: %s (%s)", d->run_dir, why,
+		    strerror(-r));
 	return 0;
 }
 
@@ -392,15 +392,31 @@ make_run_dir(struct daemon *d)
 
 /*
  * Shells are hung up at once: nobody types into a pod that stops.  Commands
- * may finish within the grace, then everything ends with us.
+ * may finish within the grace (DRAINING); then every call is ended, and the
+ * processes behind them are hung up and killed (ENDING).
  */
+static void
+end_calls(struct daemon *d)
+{
+	d->state = ENDING;
+	d->stop_deadline = loop_now(d->loop) + STOP_KILL_MS;
+	grpc_server_destroy(d->server);
+	d->server = NULL;
+	sessions_destroy(d->sessions);
+	d->sessions = NULL;
+}
+
 static void
 on_stop_timer(void *arg)
 {
 	struct daemon	*d = arg;
 	uint64_t	 now = loop_now(d->loop);
 
-	if (grpc_server_drained(d->server) || now >= d->stop_deadline)
+	if (d->state == DRAINING &&
+	    (grpc_server_drained(d->server) || now >= d->stop_deadline))
+		end_calls(d);
+	if (d->state == ENDING &&
+	    (reap_watched(d->reap) == 0 || now >= d->stop_deadline))
 		loop_stop(d->loop);
 	else
 		loop_timer_set(d->loop, &d->stop_timer, now + STOP_POLL_MS);
@@ -409,14 +425,16 @@ on_stop_timer(void *arg)
 static void
 stop(struct daemon *d, int signo)
 {
-	if (d->stopping) {
-		log_info(COMPONENT, "second signal, stopping at once");
-		loop_stop(d->loop);
+	if (d->state != RUNNING) {
+		log_info(COMPONENT, "%s again: not waiting for running calls",
+		    strsignal(signo));
+		d->stop_deadline = 0;
+		on_stop_timer(d);
 		return;
 	}
 	log_info(COMPONENT, "%s: stopping, %d s for running calls",
 	    strsignal(signo), STOP_GRACE_MS / 1000);
-	d->stopping = true;
+	d->state = DRAINING;
 	listener_destroy(d->tcp);
 	listener_destroy(d->local);
 	d->tcp = d->local = NULL;
@@ -491,7 +509,7 @@ start_server(struct daemon *d)
 	};
 	gate_fill(d->gate, &o.auth);
 	if ((d->server = grpc_server_create(d->loop, &o)) == NULL)
-		return fail("start", strerror(ENOMEM));
+		return fail("start", "%s", strerror(ENOMEM));
 	return 0;
 }
 
@@ -512,7 +530,7 @@ start(struct daemon *d)
 	harden(d);
 	read_own_namespace(d);
 	if (identity_watch_start(d->identity, d->loop, &d->conf) < 0)
-		return fail("identity", strerror(ENOMEM));
+		return fail("identity", "%s", strerror(ENOMEM));
 	if (make_run_dir(d) < 0 || start_oidc(d) < 0 || start_gate(d) < 0 ||
 	    start_server(d) < 0)
 		return -1;

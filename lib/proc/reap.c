@@ -254,6 +254,12 @@ reap_run(struct reap *r)
 	return n;
 }
 
+size_t
+reap_watched(const struct reap *r)
+{
+	return r->count;
+}
+
 uint64_t
 reap_adopted(const struct reap *r)
 {

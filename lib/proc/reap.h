@@ -62,6 +62,7 @@ void	 reap_forget_owned(struct reap_entry *e);
  */
 unsigned reap_run(struct reap *r);
 
+size_t	 reap_watched(const struct reap *r);	/* children still owned */
 uint64_t reap_adopted(const struct reap *r);	/* collected orphans so far */
 
 /* Shell's way: status, or 128 + signal number (EX-03). */

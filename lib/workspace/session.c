@@ -28,7 +28,8 @@
 enum session_state { STARTING, LIVE, ENDED, HUNG_UP };
 
 struct session {
-	struct sessions		*owner;
+	struct loop		*loop;		/* borrowed */
+	struct sessions		*owner;		/* NULL: outlived it */
 	struct stream		 stream;	/* id, counters */
 	struct task		*task;
 	enum session_state	 state;
@@ -111,6 +112,7 @@ session_unlink(struct session *ss)
 static void
 session_free(struct session *ss)
 {
+	loop_later_cancel(ss->loop, &ss->end);
 	stream_end(&ss->stream);
 	session_unlink(ss);
 	if (ss->state == ENDED)
@@ -203,7 +205,7 @@ on_finished(void *arg, const struct reap_exit *e)
 	ss->state = ENDED;
 	log_info("grpc-shell", "session %s: ended, status %d", ss->stream.id,
 	    reap_exit_code(e));
-	loop_later(ss->owner->loop, &ss->end);
+	loop_later(ss->loop, &ss->end);
 }
 
 static const struct task_ops shell_task = {
@@ -314,6 +316,7 @@ session_start(struct sessions *s, struct session **out,
 	ss->client_arg = arg;
 	ss->end.fn = session_tell_end;
 	ss->end.arg = ss;
+	ss->loop = s->loop;
 	ss->owner = s;
 	if ((r = session_spawn(ss, spec)) < 0)
 		goto out;
@@ -412,7 +415,6 @@ session_lost(struct session *ss, void (*done)(void *arg), void *arg)
 void
 session_release(struct session *ss)
 {
-	loop_later_cancel(ss->owner->loop, &ss->end);
 	session_free(ss);
 }
 

@@ -33,6 +33,7 @@ def test_T1_refused_calls_start_nothing(start, tmp_path):
     trace = tmp_path / "trace"
     d = start(config=harness.CONFIG + "    authEnabled: true\n"
               "    audience: k8shelld\n    jwksFile: %s/jwks.json\n" % tmp_path,
+              env={"ASAN_OPTIONS": "detect_leaks=0"},
               wrapper=["strace", "-f", "-o", str(trace),
                        "-e", "trace=clone,clone3,fork,vfork,connect,socket"])
     before = len(trace.read_text().splitlines())
