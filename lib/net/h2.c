@@ -141,7 +141,7 @@ h2_destroy(struct h2 *h)
 	if (h == NULL)
 		return;
 	if (h->failed == 0)
-		h->failed = -EPIPE;	/* what closed() may call does nothing */
+		h->failed = -EPIPE;	/* whatever closed() may call */
 	h2_close_all(h, H2_CANCEL, 0);
 	h2_reap(h);
 	h2_trim(h);
@@ -190,7 +190,7 @@ h2_drained(const struct h2 *h)
 void
 h2_terminate(struct h2 *h, uint32_t code, const char *debug)
 {
-	h2_fail(h, code, debug);
+	h2_fail(h, code, debug != NULL ? debug : "ended by us");
 	h2_reap(h);
 }
 
@@ -277,6 +277,7 @@ h2_tick(struct h2 *h, uint64_t now)
 		if (!h->keepalive_sent && h->limits.keepalive_ms > 0 &&
 		    passed(h, h->recv_ms, h->limits.keepalive_ms) &&
 		    h2_send_ping(h, H2_PING_KEEPALIVE) == 0) {
+			h2_trim(h);
 			h->keepalive_sent = true;
 			h->keepalive_ms = now;
 		}

@@ -108,7 +108,8 @@ int	 h2_tick(struct h2 *h, uint64_t now);
  */
 void	 h2_shutdown(struct h2 *h);
 bool	 h2_drained(const struct h2 *h);
-/* At once, with code; then the owner flushes and closes. */
+/* At once, with code; then the owner flushes and closes.  debug is static
+ * text or NULL. */
 void	 h2_terminate(struct h2 *h, uint32_t code, const char *debug);
 size_t	 h2_stream_count(const struct h2 *h);
 /* The peer's first SETTINGS have arrived: it speaks HTTP/2. */

@@ -33,26 +33,26 @@ struct h2_queue {
 struct h2_stream {
 	struct h2	*h;
 	void		*arg;			/* the application's */
-	struct h2_queue	*in;			/* queue that next, prev are of */
+	struct h2_queue	*in;			/* that next, prev are of */
 	struct h2_stream *next, *prev;
 	uint32_t	 id;
 	uint32_t	 code;			/* for closed() */
 	int64_t		 send_window, recv_window;
 	uint32_t	 window;		/* receive window we aim at */
-	uint32_t	 credit;		/* consumed, not announced yet */
+	uint32_t	 credit;		/* consumed, not announced */
 	size_t		 unread;		/* delivered, not consumed */
 	uint64_t	 content_length;	/* H2_NO_LENGTH: not given */
 	uint64_t	 received;
 	struct buf	 queue;			/* DATA, then packed trailers */
-	size_t		 data_len;		/* bytes of queue that are DATA */
-	size_t		 need;			/* room writable() waits for, or 0 */
+	size_t		 data_len;		/* bytes of it that are DATA */
+	size_t		 need;			/* for writable(), or 0 */
 	bool		 remote_ended;
-	bool		 answered;		/* client: final response seen */
+	bool		 answered;		/* client: response seen */
 	bool		 end_queued;		/* nothing can be added */
 	bool		 trailers;		/* packed behind the data */
 	bool		 end_in_ctl;		/* END_STREAM is in ctl */
 	bool		 local_ended;		/* END_STREAM has gone out */
-	bool		 finish;		/* RST NO_ERROR behind the end */
+	bool		 finish;		/* RST NO_ERROR at the end */
 	bool		 dead;
 };
 
@@ -90,7 +90,7 @@ struct h2 {
 	struct h2_head	 head;
 	uint8_t		 hold[H2_HOLD_MAX];
 	uint32_t	 hold_len;
-	uint32_t	 left;			/* bytes of this state to come */
+	uint32_t	 left;			/* of this state to come */
 	uint32_t	 pad;
 	bool		 settings_seen;
 
@@ -124,7 +124,7 @@ struct h2 {
 	uint32_t	 pool_len;
 	struct h2_queue	 dead;
 	uint32_t	 last_id;		/* highest seen, or opened */
-	uint64_t	 recent;		/* bit n: last_id - 2n was opened */
+	uint64_t	 recent;		/* bit n: last_id - 2n opened */
 	uint64_t	 opened;		/* ever */
 	uint32_t	*resets;		/* ring of ids we reset last */
 	uint32_t	 reset_cap, reset_at;
@@ -150,7 +150,7 @@ struct h2 {
 	uint64_t	 trim_ms;
 
 	/* stop */
-	bool		 stopping;		/* first GOAWAY sent or received */
+	bool		 stopping;		/* GOAWAY sent or received */
 	bool		 stopped;		/* final GOAWAY sent */
 	uint64_t	 stop_ms;
 	uint32_t	 stop_id;		/* of the final GOAWAY */

@@ -322,12 +322,16 @@ void
 h2_trim(struct h2 *h)
 {
 	struct h2_stream	*s;
+	uint32_t		 i;
 
 	while ((s = h->pool) != NULL) {
 		h->pool = s->next;
 		stream_free(s);
 	}
 	h->pool_len = 0;
+	for (i = 0; i < h->slot_cap; i++)
+		if (h->slots[i] != NULL)
+			buf_trim(&h->slots[i]->queue);
 	if (h->count == 0) {
 		free(h->slots);
 		h->slots = NULL;

@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #define HPACK_TABLE_DEFAULT	4096u	/* RFC 9113 6.5.2 */
-#define HPACK_LIST_MAX		(16u * 1024)	/* name+value+32 each; two tokens fit */
+#define HPACK_LIST_MAX		(16u * 1024)	/* name+value+32 each */
 #define HPACK_FIELDS_MAX	100u	/* bounds per-field work */
 
 struct buf;
