@@ -230,6 +230,8 @@ cut_messages(struct grpc_out_call *c, const uint8_t *p, size_t n)
 		else if (r < 0)
 			cut_failed(c, r);
 	}
+	if (grpc_cut_idle(&cutter))
+		buf_finish(&c->part);		/* it has been delivered */
 	if (c->stream != NULL && taken > 0)
 		h2_consume(c->stream, taken);
 	return taken;

@@ -260,6 +260,8 @@ cut_messages(struct grpc_call *c, const uint8_t *p, size_t n)
 		else if (r < 0)
 			cut_failed(c, r);
 	}
+	if (grpc_cut_idle(&cutter))
+		call_spare(&c->part);		/* it has been delivered */
 	consume(c, taken);
 	return taken;
 }
@@ -365,21 +367,24 @@ single_data(struct grpc_call *c, const uint8_t *p, size_t n)
 }
 
 /*
- * Over GRPC_HELD_MAX a message that only waits for its own rest is given up,
- * or nothing would ever shrink; for what waits for a handler the connection
- * stops reading.
+ * Over GRPC_HELD_MAX the connection stops reading for the sake of what waits
+ * for a handler.  A message that waits for its own rest can't be treated like
+ * that, or nothing would ever shrink: a large one is given up.
  */
 static void
 account(struct grpc_call *c)
 {
-	if (call_account(c) || c->state == CALL_OVER || c->charged == 0)
+	bool	unfinished;
+
+	if (call_account(c) || c->state == CALL_OVER || c->conn == NULL)
 		return;
-	if (c->state == CALL_OPEN && !c->paused &&
-	    (c->held.len == 0 || c->method->kind != GRPC_BIDI))
+	unfinished = c->state == CALL_OPEN && !c->paused &&
+	    (c->held.len == 0 || c->method->kind != GRPC_BIDI);
+	if (!unfinished)
+		conn_stall(c->conn);
+	else if (c->charged > UNFINISHED_MAX)
 		call_fail(c, GRPC_RESOURCE_EXHAUSTED,
 		    "too much data waits in the server");
-	else if (c->conn != NULL)
-		conn_stall(c->conn);
 }
 
 void

@@ -33,6 +33,10 @@
  * data each). */
 #define PENDING_MAX	16
 
+/* So much of a message may always wait for its rest: two data chunks as the
+ * platform's clients send them. */
+#define UNFINISHED_MAX	(64u * 1024)
+
 /* A finished unary call whose answer the peer will not take (slow read). */
 #define STALL_MS	60000
 

@@ -37,12 +37,14 @@
 #define UNUSED		__attribute__((unused))
 #define PATIENCE_MS	5000
 #define CALLS_MAX	300
+#define PAUSED_MAX	600
 #define FIELD(n, v)	{ .name = n, .value = v, .name_len = sizeof n - 1, \
 			    .value_len = sizeof v - 1 }
 
 /* What the handlers of the test service do; zero is an echo. */
 struct script {
 	bool	 pause;			/* pause at the first message */
+	bool	 pause_all;		/* of every call */
 	bool	 finish_first;		/* OK at the first message */
 	bool	 keep_open;		/* don't finish when the peer ends */
 	bool	 work;			/* begin work at the first message */
@@ -66,7 +68,8 @@ struct world {
 	/* seen by the handlers */
 	struct grpc_call *call;		/* the last one */
 	struct grpc_work *works[CALLS_MAX];
-	unsigned	 messages, ended, gone, writable, nworks;
+	struct grpc_call *paused[PAUSED_MAX];
+	unsigned	 messages, ended, gone, writable, nworks, npaused;
 	size_t		 bytes;		/* of data messages */
 	size_t		 poured;
 	char		 last[64];
@@ -246,7 +249,12 @@ svc_bidi(struct grpc_call *c, const ProtobufCMessage *m)
 	w->bytes += req->data.len;
 	snprintf(w->last, sizeof w->last, "%.*s", (int)(req->data.len < 60 ?
 	    req->data.len : 60), (const char *)req->data.data);
-	if (w->script.pause && w->messages == 1) {
+	if (w->script.pause_all && grpc_call_arg(c) == NULL &&
+	    w->npaused < PAUSED_MAX) {
+		grpc_call_set_arg(c, w);
+		w->paused[w->npaused++] = c;
+		grpc_pause(c);
+	} else if (w->script.pause && w->messages == 1) {
 		grpc_pause(c);
 	} else if (w->script.finish_first) {
 		grpc_finish(c, GRPC_OK, NULL);

@@ -1,4 +1,5 @@
 /* test_rpc_flow - back-pressure, both ways. */
+#include "rpc/server_impl.h"
 #include "tests/unit/rpc_world.h"
 
 static void
@@ -187,6 +188,129 @@ test_paused_client_gets_its_answers_before_done(void **state)
 	world_finish(&w);
 }
 
+/* Messages that never end share one account with everything else that waits;
+ * what would go over it fails, the others go on. */
+static void
+test_unfinished_messages_are_bounded(void **state)
+{
+	const size_t		 n = GRPC_MESSAGE_MAX - 16;
+	static struct answer	 a[10];
+	uint8_t			*p = calloc(1, n + GRPC_PREFIX_LEN);
+	struct world		 w;
+	struct raw		 r;
+	unsigned		 i, failed = 0;
+
+	(void)state;
+	assert_non_null(p);
+	world_init(&w, NULL);
+	raw_open(&w, &r, world_dial(&w), false);
+	be32_write(p + 1, (uint32_t)n);
+	p[5] = 0xa2;				/* unknown field 100, bytes */
+	p[6] = 0x06;
+	p[7] = 0xea;
+	p[8] = p[9] = 0xff;
+	p[10] = 0x01;
+	for (i = 0; i < 10; i++) {
+		raw_request(&r, &a[i], false, ":path", i % 2 == 0 ?
+		    "/test.Svc/Unary" : "/test.Svc/Bidi", NULL);
+		raw_data(&r, &a[i], p, n, false);	/* 5 bytes short */
+		world_turns(&w, 400);
+	}
+	for (i = 0; i < 10; i++)
+		failed += a[i].closed && strcmp(a[i].status, "8") == 0;
+	assert_in_range(failed, 1, 3);
+	for (i = 0; i < 10; i++) {
+		if (a[i].closed)
+			continue;
+		raw_data(&r, &a[i], p + n, 5, true);
+		world_until(&w, &a[i].closed);
+		assert_string_equal(a[i].status, "0");
+	}
+	raw_request(&r, &a[0], false, NULL);
+	RAW_DATA(&r, &a[0], MSG("\0", "\0", ""), true);
+	world_until(&w, &a[0].closed);
+	assert_string_equal(a[0].status, "0");
+	raw_close(&r);
+	world_finish(&w);
+	free(p);
+}
+
+#define MESSAGES	12u
+#define MESSAGE_LEN	8192u
+
+/* One small message, at which the handler pauses, and 96 KiB more. */
+static uint8_t *
+many_messages(size_t *n)
+{
+	uint8_t		*all = calloc(1, 8 + MESSAGES * MESSAGE_LEN), *p;
+	unsigned	 i;
+
+	assert_non_null(all);
+	memcpy(all, MSG("\0", "\3", "\x1a\1x"), 8);
+	for (i = 0, p = all + 8; i < MESSAGES; i++, p += MESSAGE_LEN) {
+		be32_write(p + 1, MESSAGE_LEN - 5);
+		memcpy(p + 5, "\x1a\xf8\x3f", 3);	/* data, 8184 */
+	}
+	*n = (size_t)(p - all);
+	return all;
+}
+
+/*
+ * Above GRPC_HELD_MAX the connections that add to it are not read, and are
+ * read again when handlers take what waits for them.  540 windows of 64 KiB
+ * are 34 MiB.
+ */
+static void
+test_T28_data_waiting_for_handlers_is_bounded(void **state)
+{
+	enum { LINKS = 3, CALLS = 180 };
+	static struct answer	 a[LINKS][CALLS], good;
+	struct world		 w;
+	struct raw		 r[LINKS + 1];
+	size_t			 n;
+	uint8_t			*p = many_messages(&n);
+	unsigned		 i, k;
+
+	(void)state;
+	world_init(&w, NULL);
+	w.script.pause_all = w.script.keep_open = true;
+	for (k = 0; k < LINKS; k++) {
+		raw_open(&w, &r[k], world_dial(&w), false);
+		for (i = 0; i < CALLS; i++) {
+			raw_request(&r[k], &a[k][i], false, ":path",
+			    "/test.Svc/Bidi", NULL);
+			raw_data(&r[k], &a[k][i], p, n, false);
+			world_turns(&w, 4);
+		}
+	}
+	world_turns(&w, 100);
+	assert_in_range(w.server->held, GRPC_HELD_MAX,
+	    GRPC_HELD_MAX + CONN_READ_MAX);
+	assert_true(w.npaused < LINKS * CALLS);
+
+	/* Who adds nothing is served as ever. */
+	raw_open(&w, &r[LINKS], world_dial(&w), false);
+	raw_request(&r[LINKS], &good, false, NULL);
+	RAW_DATA(&r[LINKS], &good, MSG("\0", "\0", ""), true);
+	world_until(&w, &good.closed);
+	assert_string_equal(good.status, "0");
+
+	w.messages = w.npaused;			/* leaves out the one above */
+	for (i = 0; i < LINKS * CALLS; i++) {
+		world_count(&w, &w.npaused, i < w.npaused ? w.npaused : i + 1);
+		grpc_resume(w.paused[i]);
+		world_turns(&w, 2);
+	}
+	world_count(&w, &w.messages, (MESSAGES + 1) * LINKS * CALLS);
+	world_turns(&w, 20);
+	assert_int_equal(w.server->held, 0);
+	for (k = 0; k <= LINKS; k++)
+		raw_close(&r[k]);
+	assert_int_equal(w.gone, LINKS * CALLS);
+	world_finish(&w);
+	free(p);
+}
+
 int
 main(void)
 {
@@ -199,6 +323,9 @@ main(void)
 		    test_paused_call_holds_no_more_than_its_window),
 		cmocka_unit_test(
 		    test_paused_client_gets_its_answers_before_done),
+		cmocka_unit_test(test_unfinished_messages_are_bounded),
+		cmocka_unit_test(
+		    test_T28_data_waiting_for_handlers_is_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
