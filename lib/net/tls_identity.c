@@ -229,23 +229,24 @@ load_key(struct loading *ld, const char *file)
 
 /* -- the pair -------------------------------------------------------------- */
 
+/*
+ * What the private key signs the public key has to accept.  (The library can
+ * also recompute the public exponent, but only from factors that are 3 modulo
+ * 4; other makers of keys choose any.)
+ */
 static bool
 rsa_pair(const br_rsa_private_key *sk, const br_rsa_public_key *pk)
 {
-	uint8_t			n[RSA_BITS_MAX / 8];
-	br_rsa_compute_modulus	modulus = br_rsa_compute_modulus_get_default();
-	br_rsa_compute_pubexp	pubexp = br_rsa_compute_pubexp_get_default();
-	uint32_t		e = 0;
-	size_t			i;
+	static const uint8_t	hash[br_sha256_SIZE] = { 1, 2, 3 };
+	uint8_t			sig[RSA_BITS_MAX / 8], out[br_sha256_SIZE];
+	size_t			n = (sk->n_bitlen + 7) / 8;
 
-	if (pk->nlen > sizeof n || modulus(NULL, sk) != pk->nlen ||
-	    modulus(n, sk) != pk->nlen || memcmp(n, pk->n, pk->nlen) != 0)
-		return false;
-	if (pk->elen > sizeof e)
-		return false;
-	for (i = 0; i < pk->elen; i++)
-		e = e << 8 | pk->e[i];
-	return e == pubexp(sk);
+	return n <= sizeof sig && n == pk->nlen &&
+	    br_rsa_pkcs1_sign_get_default()(BR_HASH_OID_SHA256, hash,
+	    sizeof hash, sk, sig) != 0 &&
+	    br_rsa_pkcs1_vrfy_get_default()(sig, n, BR_HASH_OID_SHA256,
+	    sizeof out, pk, out) != 0 &&
+	    memcmp(out, hash, sizeof hash) == 0;
 }
 
 static bool
