@@ -356,8 +356,6 @@ hang_up(struct task *t)
 	if (t->state == RUNNING) {
 		input_flush(t);			/* SH-13 */
 		send_hangup(t);
-		loop_timer_set(t->loop, &t->kill,
-		    loop_now(t->loop) + TASK_HANGUP_MS);
 	}
 	close_all(t);
 }
@@ -559,12 +557,16 @@ task_hangup(struct task *t, void (*done)(void *arg), void *arg)
 	loop_timer_clear(&t->retry);
 	if (t->state == OVER) {
 		loop_later(t->loop, &t->end);
-	} else if (t->state == DRAINING) {
-		finish(t);
-	} else if (t->state != STARTING) {
-		hang_up(t);
+		return;
 	}
-	/* Else on_started() does it: what is queued is for the program. */
+	if (t->state == DRAINING) {
+		finish(t);
+		return;
+	}
+	loop_timer_set(t->loop, &t->kill, loop_now(t->loop) + TASK_HANGUP_MS);
+	/* Before the start it has to wait: what is queued is the program's. */
+	if (t->state != STARTING)
+		hang_up(t);
 }
 
 /* Later: the caller may stand on finish()'s stack. */

@@ -35,7 +35,8 @@ struct task_ops {
 		    size_t n);
 	/* Half of the input queue is free again.  NULL: don't care. */
 	void	(*writable)(void *arg);
-	/* Everything is over; also after a failed start. */
+	/* Everything is over; also after a failed start.  e is what the child
+	 * left, or SIGKILL where a hung one can't be waited for. */
 	void	(*finished)(void *arg, const struct reap_exit *e);
 };
 
@@ -62,9 +63,11 @@ int	 task_resize(struct task *t, uint32_t cols, uint32_t rows);
  * The client is gone: input already accepted is written as far as the child
  * takes it at once (SH-13), then SIGHUP (and SIGCONT) to the group and the
  * terminal's foreground group, the terminal is closed, SIGKILL after
- * TASK_HANGUP_MS.  Processes that left the group stay (nohup, setsid).  The
- * task frees itself when the child is collected; no callback follows except
- * done(), then.
+ * TASK_HANGUP_MS.  A task still starting is hung up once it has started, or
+ * killed after the same time.  Processes that left the group stay (nohup,
+ * setsid).  The task frees itself when the child is collected; no callback
+ * follows except done(), then.  Instead of task_destroy(), it is allowed after
+ * finished(), too.
  */
 void	 task_hangup(struct task *t, void (*done)(void *arg), void *arg);
 

@@ -5,6 +5,7 @@
 #define TESTS_UNIT_JOB_H
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,7 @@ struct job {
 	size_t		 nout, nerr;
 	char		*out, *err;
 	bool		 hang_up_in_output, hang_up_in_started;
+	int		 stdin_copy;	/* opened before that hang-up */
 	const char	*await;		/* sets got once seen in out */
 };
 
@@ -45,6 +47,7 @@ job_on_started(void *arg, enum child_stage stage, int err, const char *path,
     int cwd_err)
 {
 	struct job	*j = arg;
+	char		 name[32];
 
 	(void)err;
 	(void)path;
@@ -52,8 +55,12 @@ job_on_started(void *arg, enum child_stage stage, int err, const char *path,
 	assert_false(j->started || j->nout > 0 || j->nerr > 0 || j->gone);
 	j->started = true;
 	j->stage = stage;
-	if (j->hang_up_in_started)
+	if (j->hang_up_in_started) {
+		snprintf(name, sizeof name, "/proc/%d/fd/0",
+		    (int)task_pid(j->task));
+		j->stdin_copy = open(name, O_RDONLY | O_NONBLOCK | O_NOCTTY);
 		task_hangup(j->task, job_on_gone, j);
+	}
 	spin_wake(j->spin);
 }
 
@@ -159,13 +166,6 @@ job_await(struct job *j, const char *text)
 	j->await = text;
 	spin_until(j->spin, &j->got);
 	j->await = NULL;
-}
-
-/* Of a process that is not our child. */
-static inline bool
-is_gone(void *arg)
-{
-	return kill(*(pid_t *)arg, 0) == -1 && errno == ESRCH;
 }
 
 #endif

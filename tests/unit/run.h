@@ -5,10 +5,14 @@
 #define TESTS_UNIT_RUN_H
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -180,6 +184,36 @@ field(const char *text, const char *key)
 			skip();						\
 		}							\
 	} while (0)
+
+/* Of a process that may not be our child. */
+static inline bool
+run_is_gone(void *pid)
+{
+	return kill(*(pid_t *)pid, 0) == -1 && errno == ESRCH;
+}
+
+/*
+ * A FUSE mount whose server never answers is as hung as a dead NFS home.
+ * Returns the server's end, or -1 where this can't be done here.
+ */
+static inline int
+run_mount_hung(const char *dir)
+{
+	char	opts[128];
+	int	fd;
+
+	if (unshare(CLONE_NEWNS) == -1 ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == -1 ||
+	    (fd = open("/dev/fuse", O_RDWR | O_CLOEXEC)) == -1)
+		return -1;
+	snprintf(opts, sizeof opts, "fd=%d,rootmode=40000,user_id=0,"
+	    "group_id=0,allow_other", fd);
+	if (mount("hung", dir, "fuse", 0, opts) == -1) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
 
 static inline bool
 run_nobody_left(void *arg)

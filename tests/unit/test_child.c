@@ -1,7 +1,5 @@
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -153,7 +151,7 @@ L12_a_child_destroyed_before_its_start_is_killed(void **state)
 }
 
 static void
-a_child_destroyed_in_started_runs_on_and_is_collected(void **state)
+a_child_destroyed_in_started_runs_on_and_run_is_gone(void **state)
 {
 	static const char *const paths[] = { "/bin/sh", NULL };
 	static const char *const argv[] = { NULL, "-c", "exit 5", NULL };
@@ -233,29 +231,6 @@ every_stage_has_a_name(void **state)
 
 /* -- a hung directory; last, it leaves the mount namespace ----------------- */
 
-/*
- * A FUSE mount whose server never answers is as hung as a dead NFS home.
- * Returns the server's end, or -1 where this can't be done here.
- */
-static int
-mount_hung(const char *dir)
-{
-	char	opts[128];
-	int	fd;
-
-	if (unshare(CLONE_NEWNS) == -1 ||
-	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == -1 ||
-	    (fd = open("/dev/fuse", O_RDWR | O_CLOEXEC)) == -1)
-		return -1;
-	snprintf(opts, sizeof opts, "fd=%d,rootmode=40000,user_id=0,"
-	    "group_id=0,allow_other", fd);
-	if (mount("hung", dir, "fuse", 0, opts) == -1) {
-		close(fd);
-		return -1;
-	}
-	return fd;
-}
-
 static void
 L12_a_hung_directory_costs_the_child_and_not_us(void **state)
 {
@@ -264,12 +239,13 @@ L12_a_hung_directory_costs_the_child_and_not_us(void **state)
 	char			 dir[] = TEMPLATE;
 	struct child_spec	 spec = spec_of(paths, argv, CHILD_STREAMS);
 	struct spin		 s;
-	struct run		 hung, other;
+	struct run		 hung, other, dropped;
+	pid_t			 pid;
 	int			 fuse;
 
 	(void)state;
 	assert_non_null(mkdtemp(dir));
-	if ((fuse = mount_hung(dir)) == -1) {
+	if ((fuse = run_mount_hung(dir)) == -1) {
 		rmdir(dir);
 		print_message("skipped: no FUSE mount: %s\n", strerror(errno));
 		skip();
@@ -277,9 +253,13 @@ L12_a_hung_directory_costs_the_child_and_not_us(void **state)
 	spin_init(&s, true);
 	spec.cwd = dir;
 	run_spawn(&hung, &s, &spec);
+	run_spawn(&dropped, &s, &spec);
+	pid = child_pid(dropped.child);
+	child_destroy(dropped.child);
 	spec.cwd = NULL;
 	run_spawn(&other, &s, &spec);		/* lives on meanwhile */
 	run_end(&other);
+	spin_poll(&s, run_is_gone, &pid);
 	assert_false(hung.started);
 	spin_until(&s, &hung.started);
 	assert_int_equal(hung.stage, CHILD_TIMEOUT);
@@ -304,7 +284,7 @@ main(void)
 		T(the_group_gets_the_signal_stopped_members_too),
 		T(an_end_seen_before_the_start_is_told_after_it),
 		T_EACH(L12_a_child_destroyed_before_its_start_is_killed),
-		T_EACH(a_child_destroyed_in_started_runs_on_and_is_collected),
+		T_EACH(a_child_destroyed_in_started_runs_on_and_run_is_gone),
 		T(no_memory_and_no_descriptors_start_nothing),
 		T(every_stage_has_a_name),
 		T(L12_a_hung_directory_costs_the_child_and_not_us),

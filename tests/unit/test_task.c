@@ -133,18 +133,53 @@ EX_28_a_flood_comes_in_large_pieces(void **state)
 	spin_finish(&s);
 }
 
+/* Its reads bring 4 KiB at most: one output() is made of several. */
+static void
+EX_28_a_flood_on_a_terminal_is_gathered(void **state)
+{
+	char		dir[] = TEMPLATE, full[64], script[256];
+	struct spin	s;
+	struct job	j;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(full, sizeof full, "%s/full", dir);
+	snprintf(script, sizeof script, "stty raw -echo; "
+	    "head -c 8000 /dev/zero; : >%s; read a", full);
+	spin_init(&s, true);
+	job_start(&j, &s, CHILD_PTY, script);
+	j.room = 0;
+	spin_poll(&s, file_exists, full);
+	j.room = TASK_READ_MAX;
+	task_resume(j.task);
+	while (j.chunks == 0)
+		loop_run(s.loop);
+	assert_in_range(j.nout, 4097, 8000);
+	assert_int_equal(task_input(j.task, "\n", 1), 0);
+	job_end(&j);
+	assert_int_equal(j.nout, 8000);
+	job_free(&j);
+	unlink(full);
+	rmdir(dir);
+	spin_finish(&s);
+}
+
 static void
 EX_27_a_taker_without_room_stops_the_child(void **state)
 {
 	char		dir[] = TEMPLATE, full[64], over[64];
 	struct spin	s;
 	struct job	j, other;
+	uint64_t	before, turns, us;
 
 	(void)state;
 	spin_init(&s, true);
 	start_flood(&j, &s, dir, full, over, sizeof full);
+	loop_stats(s.loop, &before, &us);
 	job_run(&other, &s, CHILD_NULL, "sleep 0.1");
 	job_free(&other);
+	loop_stats(s.loop, &turns, &us);
+	assert_in_range(turns - before, 1, 20);		/* and no busy loop */
 	assert_int_equal(j.nout, 0);
 	assert_false(file_exists(over));
 	j.room = 1000;
@@ -225,9 +260,33 @@ EX_17_a_grandchild_with_the_pipe_open_does_not_hold_the_end(void **state)
 		assert_true(pid > 1);
 		assert_int_equal(kill(pid, 0), 0);	/* it lives on */
 		kill(pid, SIGKILL);
-		spin_poll(&s, is_gone, &pid);
+		spin_poll(&s, run_is_gone, &pid);
 		job_free(&j);
 	}
+	spin_finish(&s);
+}
+
+static void
+EX_17_room_that_comes_after_the_end_ends_the_drain(void **state)
+{
+	struct spin	s;
+	struct job	j;
+	pid_t		pid;
+
+	(void)state;
+	spin_init(&s, true);
+	job_start(&j, &s, CHILD_STREAMS, "sleep 1000 & exit 2");
+	j.room = 0;
+	pid = task_pid(j.task);
+	spin_poll(&s, run_is_gone, &pid);
+	assert_false(j.finished);
+	j.room = 1;
+	task_resume(j.task);
+	job_end(&j);
+	assert_int_equal(reap_exit_code(&j.exit), 2);
+	assert_int_equal(kill(-pid, SIGKILL), 0);
+	spin_poll(&s, run_nobody_left, NULL);
+	job_free(&j);
 	spin_finish(&s);
 }
 
@@ -258,7 +317,27 @@ a_shell_that_ends_takes_its_terminals_group_along(void **state)
 	job_run(&j, &s, CHILD_PTY, "sleep 1000 & echo $!");
 	pid = (pid_t)strtol(j.out, NULL, 10);
 	assert_true(pid > 1);
-	spin_poll(&s, is_gone, &pid);
+	spin_poll(&s, run_is_gone, &pid);
+	job_free(&j);
+	spin_finish(&s);
+}
+
+static void
+a_shell_that_is_killed_takes_its_own_group_along_too(void **state)
+{
+	struct spin	s;
+	struct job	j;
+	pid_t		pid;
+
+	(void)state;
+	spin_init(&s, true);
+	/* The kernel hangs up only the foreground, another group here. */
+	job_run(&j, &s, CHILD_PTY, "sleep 1000 & echo $! up; set -m; "
+	    "sh -c \"kill -9 $$; sleep 1000\"");
+	pid = (pid_t)strtol(j.out, NULL, 10);
+	assert_true(pid > 1);
+	assert_int_equal(reap_exit_code(&j.exit), 128 + SIGKILL);
+	spin_poll(&s, run_is_gone, &pid);
 	job_free(&j);
 	spin_finish(&s);
 }
@@ -595,12 +674,15 @@ main(void)
 		T(EX_03_a_killed_program_is_128_and_the_signal),
 		T(SH_09_D2_the_tail_of_the_output_is_not_lost),
 		T(EX_28_a_flood_comes_in_large_pieces),
+		T(EX_28_a_flood_on_a_terminal_is_gathered),
 		T(EX_28_a_little_is_forwarded_at_once),
 		T(EX_27_a_taker_without_room_stops_the_child),
 		T(the_drain_waits_for_room_and_not_for_time),
 		T(EX_17_a_grandchild_with_the_pipe_open_does_not_hold_the_end),
+		T(EX_17_room_that_comes_after_the_end_ends_the_drain),
 		T(EX_17_what_a_grandchild_still_says_is_heard),
 		T(a_shell_that_ends_takes_its_terminals_group_along),
+		T(a_shell_that_is_killed_takes_its_own_group_along_too),
 		T(EX_09_no_input_at_all_is_end_of_file),
 		T(EX_10_stdin_closes_behind_all_input),
 		T(EX_11_input_nobody_reads_is_dropped),

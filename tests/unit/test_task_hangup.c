@@ -35,11 +35,11 @@ SH_10_EX_16_a_hangup_ends_the_group_but_not_nohup(void **state)
 		assert_false(j.gone);
 		spin_until(&s, &j.gone);
 		assert_int_equal(j.finishes, 0);
-		spin_poll(&s, is_gone, &shell);
-		spin_poll(&s, is_gone, &goes);
+		spin_poll(&s, run_is_gone, &shell);
+		spin_poll(&s, run_is_gone, &goes);
 		assert_int_equal(kill(stays, 0), 0);
 		kill(stays, SIGKILL);
-		spin_poll(&s, is_gone, &stays);
+		spin_poll(&s, run_is_gone, &stays);
 		job_free(&j);
 	}
 	spin_finish(&s);
@@ -63,7 +63,7 @@ SH_10_the_foreground_job_of_a_shell_is_hung_up_too(void **state)
 	assert_true(fg > 1 && fg != task_pid(j.task));
 	from = loop_now(s.loop);
 	task_hangup(j.task, job_on_gone, &j);
-	spin_poll(&s, is_gone, &fg);
+	spin_poll(&s, run_is_gone, &fg);
 	assert_in_range(loop_now(s.loop) - from, 0, TASK_HANGUP_MS / 2);
 	spin_until(&s, &j.gone);
 	job_free(&j);
@@ -89,7 +89,7 @@ SH_10_who_ignores_a_hangup_is_killed(void **state)
 	spin_until(&s, &j.gone);
 	assert_in_range(loop_now(s.loop) - from, TASK_HANGUP_MS,
 	    TASK_HANGUP_MS + 2000);
-	spin_poll(&s, is_gone, &pid);
+	spin_poll(&s, run_is_gone, &pid);
 	job_free(&j);
 	spin_finish(&s);
 }
@@ -123,6 +123,27 @@ SH_13_accepted_input_is_written_before_the_hangup(void **state)
 }
 
 static void
+SH_13_input_from_before_the_start_is_written_too(void **state)
+{
+	char		text[64] = "";
+	struct spin	s;
+	struct job	j;
+
+	(void)state;
+	spin_init(&s, true);
+	job_start(&j, &s, CHILD_STREAMS, "sleep 1000");
+	assert_int_equal(task_input(j.task, "last words", 10), 0);
+	j.hang_up_in_started = true;
+	spin_until(&s, &j.gone);
+	assert_false(j.finished);
+	assert_int_equal(read(j.stdin_copy, text, sizeof text - 1), 10);
+	assert_string_equal(text, "last words");
+	close(j.stdin_copy);
+	job_free(&j);
+	spin_finish(&s);
+}
+
+static void
 a_hangup_during_the_start_takes_the_child_along(void **state)
 {
 	static const enum child_io kinds[] = { CHILD_STREAMS, CHILD_PTY };
@@ -138,15 +159,10 @@ a_hangup_during_the_start_takes_the_child_along(void **state)
 		pid = task_pid(j.task);
 		task_hangup(j.task, job_on_gone, &j);
 		spin_until(&s, &j.gone);
-		spin_poll(&s, is_gone, &pid);
+		spin_poll(&s, run_is_gone, &pid);
 		assert_false(j.started || j.finished);
 		job_free(&j);
 
-		job_start(&j, &s, kinds[i], "sleep 1000");
-		j.hang_up_in_started = true;
-		spin_until(&s, &j.gone);
-		assert_false(j.finished);
-		job_free(&j);
 	}
 	spin_finish(&s);
 }
@@ -177,7 +193,7 @@ a_hangup_from_output_or_while_draining_is_final(void **state)
 	spin_until(&s, &j.gone);
 	assert_false(j.finished);
 	kill(pid, SIGKILL);
-	spin_poll(&s, is_gone, &pid);
+	spin_poll(&s, run_is_gone, &pid);
 	job_free(&j);
 
 	job_start(&j, &s, CHILD_STREAMS, "exit 0");
@@ -188,6 +204,49 @@ a_hangup_from_output_or_while_draining_is_final(void **state)
 	spin_finish(&s);
 }
 
+static void
+L12_a_start_that_hangs_ends_in_time(void **state)
+{
+	static const char *const paths[] = { "/bin/true", NULL };
+	static const char *const argv[] = { NULL, NULL };
+	char			 dir[] = TEMPLATE;
+	struct child_spec	 spec = spec_of(paths, argv, CHILD_STREAMS);
+	struct job		 j = { .room = 1 }, lost = { .room = 1 };
+	uint64_t		 from;
+	struct spin		 s;
+	int			 fuse;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	if ((fuse = run_mount_hung(dir)) == -1) {
+		rmdir(dir);
+		print_message("skipped: no FUSE mount: %s\n", strerror(errno));
+		skip();
+	}
+	spin_init(&s, true);
+	spec.cwd = dir;
+	j.spin = lost.spin = &s;
+	assert_int_equal(task_create(&j.task, s.loop, s.reap, &spec, &job_ops,
+	    &j), 0);
+	assert_int_equal(task_create(&lost.task, s.loop, s.reap, &spec,
+	    &job_ops, &lost), 0);
+	from = loop_now(s.loop);
+	task_hangup(lost.task, job_on_gone, &lost);
+	spin_until(&s, &lost.gone);
+	assert_false(lost.started);
+	assert_in_range(loop_now(s.loop) - from, TASK_HANGUP_MS,
+	    TASK_HANGUP_MS + 2000);
+	assert_false(j.started);
+	job_end(&j);
+	assert_int_equal(j.stage, CHILD_TIMEOUT);
+	assert_int_equal(reap_exit_code(&j.exit), 128 + SIGKILL);
+	spin_poll(&s, run_nobody_left, NULL);
+	spin_finish(&s);
+	umount2(dir, MNT_DETACH);
+	close(fuse);
+	rmdir(dir);
+}
+
 int
 main(void)
 {
@@ -196,8 +255,11 @@ main(void)
 		T(SH_10_the_foreground_job_of_a_shell_is_hung_up_too),
 		T(SH_10_who_ignores_a_hangup_is_killed),
 		T(SH_13_accepted_input_is_written_before_the_hangup),
+		T(SH_13_input_from_before_the_start_is_written_too),
 		T(a_hangup_during_the_start_takes_the_child_along),
 		T(a_hangup_from_output_or_while_draining_is_final),
+		/* Last: it leaves the mount namespace. */
+		T(L12_a_start_that_hangs_ends_in_time),
 	};
 
 	/* Else grandchildren stay zombies until this system's init looks. */
