@@ -74,11 +74,11 @@ def test_pid_1_and_the_only_file_of_a_container(rootfs, tmp_path):
 
         def answers():
             return podman("exec", name, "/k8shell", "kssh", "--run-dir",
-                          "/run/k8shell", "/k8shell --version").stdout
+                          "/run/k8shell", ".", "/k8shell --version").stdout
         assert wait_for(answers), podman("logs", name)
         assert answers().startswith("k8shell version: ")
         top = podman("exec", name, "/k8shell", "kssh", "--run-dir",
-                     "/run/k8shell", "/k8shell nosuch")
+                     "/run/k8shell", ".", "/k8shell nosuch")
         assert top.returncode == 2
         start = time.monotonic()
         assert podman("stop", "--time", "30", name).returncode == 0
