@@ -508,7 +508,7 @@ static const struct option options[] = {
 	{ "limits.forksPerSecond",
 	    U32(limits.forks_per_second, 200, 1, 100000) },
 	{ "limits.forkBurst", U32(limits.fork_burst, 256, 1, 100000) },
-	{ "limits.starting", U32(limits.starting_max, 64, 1, 4096) },
+	{ "limits.starting", U32(limits.starting_max, 256, 1, 4096) },
 	{ "limits.connections", U32(limits.connections, 64, 1, 65536) },
 	{ "limits.unauthenticated",
 	    U32(limits.unauthenticated, 16, 1, 65536) },

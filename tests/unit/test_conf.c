@@ -84,7 +84,7 @@ assert_defaults(const struct conf *c)
 	assert_int_equal(c->identity.signing_method, CONF_RS256);
 	assert_int_equal(c->limits.forks_per_second, 200);
 	assert_int_equal(c->limits.fork_burst, 256);
-	assert_int_equal(c->limits.starting_max, 64);
+	assert_int_equal(c->limits.starting_max, 256);
 	assert_int_equal(c->limits.connections, 64);
 	assert_int_equal(c->limits.unauthenticated, 16);
 	assert_int_equal(c->limits.h2.max_streams, 0);
