@@ -1,10 +1,16 @@
 #!/bin/sh
 # lint - what the compiler does not check: who may include whom, banned calls,
 # sizes, header guards, indentation, unfinished marks.  Prints one line per
-# finding, "file:line: text"; warnings do not fail the run.
+# finding, "file:line: text"; warnings are counted, and shown with -w.
 #
-#   tests/lint.sh [FILE...]		default: every C file of ours
+#   tests/lint.sh [-w] [FILE...]	default: every C file of ours
 cd "$(dirname "$0")/.." || exit 2
+
+show=0
+if [ "${1-}" = -w ]; then
+	show=1
+	shift
+fi
 
 if [ $# -eq 0 ]; then
 	# shellcheck disable=SC2046
@@ -12,7 +18,7 @@ if [ $# -eq 0 ]; then
 	    tests/bench -name '*.[ch]' 2>/dev/null | sort)
 fi
 
-awk '
+awk -v show="$show" '
 # The house: a module may include lower ranks and its own folder.
 function rank_of(path,	p)
 {
@@ -35,8 +41,9 @@ function folder_of(path,	p)
 
 function report(kind, text)
 {
-	printf "%s:%d: %s%s\n", FILENAME, FNR, kind == "w" ? "warning: " : "",
-	    text
+	if (kind != "w" || show)
+		printf "%s:%d: %s%s\n", FILENAME, FNR,
+		    kind == "w" ? "warning: " : "", text
 	if (kind == "w")
 		warnings++
 	else
