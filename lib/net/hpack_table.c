@@ -270,26 +270,16 @@ grow_text(struct hpack_table *t, size_t n)
 	return 0;
 }
 
-/* Appends; f->name may be text of t, which may move. */
 static int
 append(struct hpack_table *t, const struct hpack_field *f)
 {
-	size_t		 n = f->name_len + f->value_len;
-	const char	*name = f->name;
-	uint32_t	 name_pos = 0;
-	bool		 inside;
-	int		 r;
+	size_t	n = f->name_len + f->value_len;
+	int	r;
 
-	inside = t->text != NULL && name >= t->text &&
-	    name < t->text + t->text_end;
-	if (inside)
-		name_pos = t->text_base + (uint32_t)(name - t->text);
 	if ((r = grow_ring(t)) < 0 || (r = grow_text(t, n)) < 0)
 		return r;
-	if (inside)
-		name = t->text + (name_pos - t->text_base);
 	if (f->name_len > 0)
-		memcpy(t->text + t->text_end, name, f->name_len);
+		memcpy(t->text + t->text_end, f->name, f->name_len);
 	if (f->value_len > 0)
 		memcpy(t->text + t->text_end + f->name_len, f->value,
 		    f->value_len);

@@ -33,8 +33,8 @@ size_t	 hpack_find(const struct hpack_table *t, const struct hpack_field *f,
 void	 hpack_table_resize(struct hpack_table *t, size_t max);
 
 /*
- * RFC 7541 4.4: evicts, and f may be text of an entry that goes.  A field
- * larger than the table empties it and is not stored.  0 or -ENOMEM, then
+ * RFC 7541 4.4: evicts what has to go.  A field larger than the table empties
+ * it and is not stored.  f is not text of the table.  0, or -ENOMEM, and then
  * nothing has changed.
  */
 int	 hpack_insert(struct hpack_table *t, const struct hpack_field *f);

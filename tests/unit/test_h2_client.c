@@ -170,6 +170,24 @@ a_client_keeps_to_the_peers_limit(void **state)
 	peer_free(p);
 }
 
+/* A server may refuse as often as it likes. */
+static void
+a_client_does_not_count_resets(void **state)
+{
+	struct peer	*p = client_new();
+	uint32_t	 i;
+
+	(void)state;
+	for (i = 0; i < 2 * H2_RESET_BURST; i++) {
+		open_stream(p, true);
+		drop_output(p);
+		send_u32(p, H2_RST_STREAM, 2 * i + 1, H2_REFUSED_STREAM);
+		assert_int_equal(p->r, 0);
+		forget(p);
+	}
+	peer_free(p);
+}
+
 static void
 nothing_new_after_goaway(void **state)
 {
@@ -370,6 +388,25 @@ G15_TR_20_goaway_twice_then_streams_finish(void **state)
 	peer_free(p);
 }
 
+/* What was announced as the last stream stays the last. */
+static void
+G15_the_last_id_never_rises(void **state)
+{
+	struct peer	*p = server_new();
+	struct frame	 f;
+
+	(void)state;
+	send_post(p, 1);
+	h2_shutdown(p->h);
+	h2_tick(p->h, p->now + H2_SHUTDOWN_MS);
+	send_post(p, 3);
+	drop_output(p);
+	h2_terminate(p->h, H2_INTERNAL_ERROR, "enough");
+	assert_true(find_frame(p, H2_GOAWAY, &f));
+	assert_int_equal(be32_read(f.p), 1);
+	peer_free(p);
+}
+
 static void
 TR_20_second_goaway_does_not_wait_for_ever(void **state)
 {
@@ -419,6 +456,40 @@ terminate_closes_every_stream(void **state)
 	p->r = -EPROTO;
 	expect_goaway(p, H2_INTERNAL_ERROR);
 	assert_int_equal(h2_deadline(p->h), UINT64_MAX);
+	peer_free(p);
+}
+
+/* Ids 32 apart share a place in a small table. */
+static void
+streams_whose_ids_collide_are_told_apart(void **state)
+{
+	static const uint32_t	order[] = { 33, 1, 97, 3, 65, 35, 129 };
+	struct peer		*p = server_new();
+	char			 want[32];
+	size_t			 i, k;
+
+	(void)state;
+	for (i = 0; i < ARRAY_LEN(order); i++) {
+		send_post(p, 1);
+		send_post(p, 3);
+		send_post(p, 33);
+		send_post(p, 35);
+		send_post(p, 65);
+		send_post(p, 97);
+		send_post(p, 129);
+		assert_int_equal(h2_stream_count(p->h), 7);
+		/* Another one goes first each time. */
+		for (k = 0; k < ARRAY_LEN(order); k++) {
+			uint32_t id = order[(i + k) % ARRAY_LEN(order)];
+
+			forget(p);
+			send_u32(p, H2_RST_STREAM, id, H2_CANCEL);
+			snprintf(want, sizeof want, "C%u=8 ", id);
+			expect_log(p, want);
+		}
+		peer_free(p);
+		p = server_new();
+	}
 	peer_free(p);
 }
 
@@ -677,13 +748,16 @@ main(void)
 		cmocka_unit_test(client_cases),
 		cmocka_unit_test(reset_no_error_behind_the_answer_is_success),
 		cmocka_unit_test(a_client_keeps_to_the_peers_limit),
+		cmocka_unit_test(a_client_does_not_count_resets),
 		cmocka_unit_test(nothing_new_after_goaway),
 		cmocka_unit_test(two_ends_talk_whatever_the_pieces),
 		cmocka_unit_test(TR_09_long_indexed_authorization),
 		cmocka_unit_test(G15_TR_20_goaway_twice_then_streams_finish),
+		cmocka_unit_test(G15_the_last_id_never_rises),
 		cmocka_unit_test(TR_20_second_goaway_does_not_wait_for_ever),
 		cmocka_unit_test(ids_running_out_stop_the_connection),
 		cmocka_unit_test(terminate_closes_every_stream),
+		cmocka_unit_test(streams_whose_ids_collide_are_told_apart),
 		cmocka_unit_test(callbacks_may_do_anything_to_any_stream),
 		cmocka_unit_test(any_allocation_may_fail),
 		cmocka_unit_test(an_idle_session_is_small),

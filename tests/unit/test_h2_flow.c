@@ -178,10 +178,10 @@ many_stalled_streams_leave_room_for_others(void **state)
 	for (i = 0; i < 12; i++) {
 		send_post(p, (uint32_t)(2 * i + 1));
 		s[i] = p->last;
-		while (h2_data(s[i], big, 16 * 1024, false) == 0)
-			;
+		assert_int_equal(h2_data(s[i], big, 48 * 1024, false), 0);
+		/* Above 512 KiB in all, what is not empty is full. */
+		assert_int_equal(h2_room(s[i]), i < 10 ? 16 * 1024 : 0);
 	}
-	assert_int_equal(h2_room(s[11]), 0);
 	send_post(p, 99);
 	assert_int_equal(h2_room(p->last), H2_SEND_BUFFER);
 	assert_int_equal(h2_data(p->last, big, 20000, false), 0);
@@ -457,23 +457,19 @@ windows_change_when_settings_are_acknowledged(void **state)
 }
 
 static void
-the_connection_window_at_and_above_its_end(void **state)
+the_connection_is_credited_at_half_its_window(void **state)
 {
 	struct peer	*p = peer_new();
 	size_t		 i;
 
 	(void)state;
-	/* No credit is ever given, and streams may have all they want. */
-	p->limits.conn_window = 1u << 20;
 	p->limits.stream_window = 4u << 20;
-	peer_open(p, true);
-	send_hex(p, HELLO);
-	forget(p);
+	p->consume = false;
+	server_ready(p);
 	send_post(p, 1);
 	for (i = 0; i < 64; i++) {
 		send_frame(p, H2_DATA, 0, 1, big, 16384);
-		if (i == 31)		/* half: credited now */
-			assert_true(h2_wants_send(p->h));
+		assert_int_equal(h2_wants_send(p->h), i >= 31);
 	}
 	expect_alive(p);
 	peer_free(p);
@@ -521,6 +517,49 @@ a_stream_nobody_reads_gets_no_credit(void **state)
 	assert_true(next_frame(p, &f));
 	assert_int_equal(f.head.type, H2_WINDOW_UPDATE);
 	assert_int_equal(be32_read(f.p), 3 * 16384 + H2_STREAM_WINDOW);
+	peer_free(p);
+}
+
+static void
+a_stream_that_does_not_drain_does_not_grow(void **state)
+{
+	struct peer	*p = server_new();
+	struct frame	 f;
+
+	(void)state;
+	p->consume = false;
+	send_post(p, 1);
+	send_frame(p, H2_DATA, 0, 1, big, 16384);
+	send_frame(p, H2_DATA, 0, 1, big, 16384);
+	send_frame(p, H2_DATA, 0, 1, big, 16384);
+	h2_consume(p->last, 2 * 16384);
+	assert_true(next_frame(p, &f));
+	assert_int_equal(f.head.type, H2_WINDOW_UPDATE);
+	assert_int_equal(be32_read(f.p), 2 * 16384);
+	peer_free(p);
+}
+
+/* Padding is nobody's to consume. */
+static void
+padding_is_credited_at_once(void **state)
+{
+	static const uint8_t	padded[257] = { 255, 'x' };
+	struct peer		*p = server_new();
+	struct frame		 f;
+	size_t			 i, credit = 0;
+
+	(void)state;
+	p->consume = false;
+	send_post(p, 1);
+	for (i = 0; i < 1000; i++) {
+		send_frame(p, H2_DATA, H2_FLAG_PADDED, 1, padded,
+		    sizeof padded);
+		while (next_frame(p, &f))
+			credit += be32_read(f.p);
+	}
+	assert_int_equal(p->r, 0);
+	assert_true(credit > 1000 * 256 - H2_STREAM_WINDOW / 2);
+	assert_true(credit <= 1000 * 256);
 	peer_free(p);
 }
 
@@ -613,9 +652,11 @@ main(void)
 		cmocka_unit_test(the_connection_is_credited_on_receipt),
 		cmocka_unit_test(a_stream_window_at_and_above_its_end),
 		cmocka_unit_test(windows_change_when_settings_are_acknowledged),
-		cmocka_unit_test(the_connection_window_at_and_above_its_end),
+		cmocka_unit_test(the_connection_is_credited_at_half_its_window),
 		cmocka_unit_test(stream_windows_grow_on_streams_that_drain),
 		cmocka_unit_test(a_stream_nobody_reads_gets_no_credit),
+		cmocka_unit_test(a_stream_that_does_not_drain_does_not_grow),
+		cmocka_unit_test(padding_is_credited_at_once),
 		cmocka_unit_test(after_finish_data_is_counted_and_dropped),
 		cmocka_unit_test(TR_15_cancel_drops_what_is_queued),
 		cmocka_unit_test(TR_16_reset_of_an_ended_stream_is_ignored),

@@ -47,6 +47,29 @@ CVE_2023_44487_the_bucket_refills(void **state)
 	peer_free(p);
 }
 
+/* A quiet hour does not save up for a storm. */
+static void
+CVE_2023_44487_the_bucket_does_not_overflow(void **state)
+{
+	struct peer	*p = server_new();
+	unsigned	 i;
+
+	(void)state;
+	rapid_reset(p, 1);
+	p->now += 3600 * 1000;
+	send_post(p, 3);
+	send_u32(p, H2_RST_STREAM, 3, H2_CANCEL);
+	p->now += 3600 * 1000;
+	send_hex(p, "000008 06 00 00000000 0000000000000000");
+	drop_output(p);
+	for (i = 2; i <= H2_RESET_BURST + 2 && p->r == 0; i++) {
+		send_post(p, 2 * i + 1);
+		send_u32(p, H2_RST_STREAM, 2 * i + 1, H2_CANCEL);
+	}
+	expect_goaway(p, H2_ENHANCE_YOUR_CALM);
+	peer_free(p);
+}
+
 /* Resets that we send because of the peer count as well. */
 static void
 CVE_2025_8671_made_you_reset_by_malformed_requests(void **state)
@@ -602,6 +625,23 @@ frames_on_streams_we_reset_are_glitches(void **state)
 	peer_free(p);
 }
 
+static void
+a_stream_may_be_reset_between_continuations(void **state)
+{
+	struct peer	*p = server_new();
+
+	(void)state;
+	send_post(p, 1);
+	send_frame(p, H2_HEADERS, H2_FLAG_END_STREAM, 1, "\x40\x01x", 3);
+	h2_reset(p->last, H2_CANCEL);
+	send_frame(p, H2_CONTINUATION, H2_FLAG_END_HEADERS, 1, "\x01y", 2);
+	assert_int_equal(p->r, 0);
+	expect_log(p, "H1 C1=8 ");
+	send_frame(p, H2_HEADERS, 5, 3, "\x82\x86\x84\xbe", 4);
+	expect_log(p, "H1 C1=8 H3+ ");
+	peer_free(p);
+}
+
 /* As many as can still get frames that were on their way. */
 static void
 all_streams_reset_at_once_are_remembered(void **state)
@@ -627,6 +667,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(CVE_2023_44487_rapid_reset),
 		cmocka_unit_test(CVE_2023_44487_the_bucket_refills),
+		cmocka_unit_test(CVE_2023_44487_the_bucket_does_not_overflow),
 		cmocka_unit_test(CVE_2025_8671_made_you_reset_by_malformed_requests),
 		cmocka_unit_test(resets_by_the_application_count),
 		cmocka_unit_test(G9_no_error_after_the_answer_is_not_charged),
@@ -654,6 +695,7 @@ main(void)
 		cmocka_unit_test(the_first_frame_has_to_be_settings),
 		cmocka_unit_test(CVE_2019_9511_data_dribble_is_bounded),
 		cmocka_unit_test(frames_on_streams_we_reset_are_glitches),
+		cmocka_unit_test(a_stream_may_be_reset_between_continuations),
 		cmocka_unit_test(all_streams_reset_at_once_are_remembered),
 	};
 
