@@ -326,8 +326,8 @@ test_T5_issuer_and_audience_are_compared(void **state)
 	    "1700000600")), GRPC_UNAUTHENTICATED);
 	assert_int_equal(check_sa(SA(ISSUER, "api", "prod", "ssh-proxy",
 	    "1700000600")), GRPC_UNAUTHENTICATED);
-	assert_int_equal(check_sa("{\"iss\":\"" ISSUER "\",\"exp\":1700000600}"),
-	    GRPC_UNAUTHENTICATED);
+	assert_int_equal(check_sa("{\"iss\":\"" ISSUER "\","
+	    "\"exp\":1700000600}"), GRPC_UNAUTHENTICATED);
 	/* Nothing configured: nobody is let in. */
 	conf.audience = (char *)"";
 	assert_int_equal(check_sa(SA(ISSUER, "", "prod", "ssh-proxy",
@@ -356,8 +356,9 @@ test_TR_23_accounts_must_be_allowed(void **state)
 	    "1700000600")), GRPC_PERMISSION_DENIED);
 	assert_int_equal(check_sa(SA(ISSUER, "k8shelld", "prod", "",
 	    "1700000600")), GRPC_PERMISSION_DENIED);
-	assert_int_equal(check_sa("{\"iss\":\"" ISSUER "\",\"aud\":\"k8shelld\","
-	    "\"exp\":1700000600}"), GRPC_PERMISSION_DENIED);
+	assert_int_equal(check_sa("{\"iss\":\"" ISSUER "\","
+	    "\"aud\":\"k8shelld\",\"exp\":1700000600}"),
+	    GRPC_PERMISSION_DENIED);
 	/* A rule without namespace means our own, not any. */
 	assert_int_equal(check_sa(SA(ISSUER, "k8shelld", "workspaces",
 	    "api-server", "1700000600")), GRPC_OK);
