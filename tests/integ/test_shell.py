@@ -397,7 +397,7 @@ def test_CW_01_directory_of_the_shell(stub, home):
     t.cancel()
 
 
-def test_CW_01_directory_that_is_not_utf8(stub, home):
+def test_TR_21_CW_01_directory_that_is_not_utf8(stub, home):
     t = shell(stub, "sh-cw1-2-aa1", pty=False)
     t.type(b"mkdir 'x\xff'; cd 'x\xff'; echo R''1\n")
     t.expect("R1")
