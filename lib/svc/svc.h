@@ -8,6 +8,8 @@
 #ifndef SVC_SVC_H
 #define SVC_SVC_H
 
+#include <sys/resource.h>
+
 #include "rpc/server.h"
 
 struct identity;
@@ -33,6 +35,7 @@ struct svc {
 	struct sessions		*sessions;
 	struct streams		*streams;
 	const struct identity	*identity;
+	struct rlimit		 nofile;	/* of children (T28) */
 	struct svc_rate		 rate;
 	uint32_t		 starting, starting_max; /* forked, no exec yet */
 };

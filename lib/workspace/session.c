@@ -48,12 +48,14 @@ struct sessions {
 	struct loop	*loop;			/* borrowed, all three */
 	struct reap	*reap;
 	struct streams	*streams;
+	const struct rlimit *nofile;		/* borrowed, or NULL */
 	struct session	*list;
 	size_t		 count;
 };
 
 struct sessions *
-sessions_create(struct loop *l, struct reap *r, struct streams *st)
+sessions_create(struct loop *l, struct reap *r, struct streams *st,
+    const struct rlimit *nofile)
 {
 	struct sessions	*s;
 
@@ -62,6 +64,7 @@ sessions_create(struct loop *l, struct reap *r, struct streams *st)
 	s->loop = l;
 	s->reap = r;
 	s->streams = st;
+	s->nofile = nofile;
 	return s;
 }
 
@@ -249,7 +252,8 @@ session_spawn(struct session *ss, const struct session_spec *spec)
 		.paths = paths, .argv = login_argv, .cwd = a->home,
 		.user = { .uid = a->uid, .gid = a->gid, .groups = a->groups,
 		    .ngroups = a->ngroups, .change = geteuid() == 0,
-		    .may_gain = a->sudo || a->uid == 0 },
+		    .may_gain = account_may_gain(a) },
+		.nofile = ss->owner->nofile,
 		.io = spec->pty ? CHILD_PTY : CHILD_MERGED,
 		.cols = (uint16_t)(spec->cols != 0 ? spec->cols : COLS_DEFAULT),
 		.rows = (uint16_t)(spec->rows != 0 ? spec->rows : ROWS_DEFAULT),

@@ -15,6 +15,7 @@
 struct account;
 struct loop;
 struct reap;
+struct rlimit;
 struct session;
 struct sessions;
 struct streams;
@@ -40,8 +41,9 @@ struct session_spec {
 	uint32_t	 cols, rows;		/* 0: 80 and 24 (SH-04) */
 };
 
+/* nofile: what children get as RLIMIT_NOFILE; borrowed, NULL: ours. */
 struct sessions *sessions_create(struct loop *l, struct reap *r,
-	    struct streams *st);
+	    struct streams *st, const struct rlimit *nofile);
 /* SIGHUP to every shell; clients see them end (shutdown). */
 void	 sessions_hangup(struct sessions *s);
 /* Hangs every session up; none is left behind. */

@@ -334,3 +334,16 @@ def test_runs_without_root_standalone(tmp_path):
             assert e.value.code() == grpc.StatusCode.PERMISSION_DENIED
     finally:
         d.stop()
+
+
+def test_T28_children_get_the_original_descriptor_limit(start):
+    d = start(wrapper=["prlimit", "--nofile=777:9999"])
+    with open("/proc/%d/limits" % d.pid) as f:
+        ours = re.search(r"Max open files +(\d+)", f.read())[1]
+    assert int(ours) > 777
+    with d.stub() as stub:
+        assert stub.exec("ulimit -n").out == b"777\n"
+        t = Talk(stub, "Shell", "sh-t28-1").start(pty=False)
+        t.type("ulimit -n; exit\n")
+        t.finish()
+        assert t.data == b"777\n"
