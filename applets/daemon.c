@@ -155,14 +155,17 @@ reap_turn(void *arg)
 }
 
 static void
-harden(const struct daemon *d)
+harden(struct daemon *d)
 {
-	struct rlimit	rl;
+	struct rlimit	*children = &d->svc.nofile, rl;
 
 	/* No core file, no ptrace, no /proc/1/environ for the user (T8). */
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		log_warn(COMPONENT, "undumpable: %s", strerror(errno));
-	if (getrlimit(RLIMIT_NOFILE, &rl) == 0 && rl.rlim_cur < NOFILE_WANTED) {
+	if (getrlimit(RLIMIT_NOFILE, &rl) < 0)
+		rl.rlim_cur = rl.rlim_max = NOFILE_WANTED;
+	*children = rl;
+	if (rl.rlim_cur < NOFILE_WANTED) {
 		rl.rlim_cur = rl.rlim_max < NOFILE_WANTED ? rl.rlim_max :
 		    NOFILE_WANTED;
 		(void)setrlimit(RLIMIT_NOFILE, &rl);
@@ -476,8 +479,8 @@ start_core(struct daemon *d)
 	    (d->sig = sig_create(d->loop, signals, on_signal, d)) == NULL ||
 	    (d->reap = reap_create(d->conf.reap_zombies.enabled)) == NULL ||
 	    (d->streams = streams_create(d->loop)) == NULL ||
-	    (d->sessions = sessions_create(d->loop, d->reap,
-	    d->streams)) == NULL)
+	    (d->sessions = sessions_create(d->loop, d->reap, d->streams,
+	    &d->svc.nofile)) == NULL)
 		return fail("start", "out of memory or descriptors");
 	d->reap_again.fn = reap_turn;
 	d->reap_again.arg = d;
@@ -503,6 +506,7 @@ start_server(struct daemon *d)
 	d->svc = (struct svc){
 		.loop = d->loop, .reap = d->reap, .sessions = d->sessions,
 		.streams = d->streams, .identity = d->identity,
+		.nofile = d->svc.nofile,
 		.rate = { .burst = d->conf.limits.fork_burst,
 		    .per_s = d->conf.limits.forks_per_second },
 		.starting_max = d->conf.limits.starting_max,

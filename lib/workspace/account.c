@@ -337,6 +337,12 @@ in_system_folder(const char *path)
 }
 
 bool
+account_may_gain(const struct account *a)
+{
+	return a->sudo || a->uid == 0 || geteuid() != 0;
+}
+
+bool
 account_shell_usable(const char *path)
 {
 	const char	*base = path_base(path);

@@ -64,6 +64,12 @@ char	**account_environment(const struct account *a,
 	    bool pty, const char *const *extra);
 
 /*
+ * A child as a may gain privileges (sudo, setuid programs): with the sudo
+ * right, as root, or if we are not root and so have nothing to guard.
+ */
+bool	 account_may_gain(const struct account *a);
+
+/*
  * Base name is neither nologin nor false and the file can be executed by
  * someone.  Looks at the file only if it is not in a user's hands, that is in
  * the system's own folders: anything else might hang us, and is found out by
