@@ -118,21 +118,24 @@ h2_on_settings(struct h2 *h, const uint8_t *p)
 
 /*
  * A PING after DATA or HEADERS of ours measures something and is free, for we
- * set its pace.  Others are rationed, and too close together they are strikes.
+ * set its pace; so is gRPC's probe beside DATA of the peer's.  Others are
+ * rationed, and too close together they are strikes.
  */
 static int
 judge_ping(struct h2 *h, uint64_t payload)
 {
 	bool	soon = h->ping_seen &&
 	    h->now - h->ping_ms < h->limits.ping_strike_ms;
+	bool	moved = h->sent_since_ping ||
+	    (h->got_since_ping && payload == PING_BDP);
 
+	if (h->sent_since_ping)
+		h->ping_strikes = 0;
 	h->ping_seen = true;
 	h->ping_ms = h->now;
-	if (h->sent_since_ping) {
-		h->sent_since_ping = false;
-		h->ping_strikes = 0;
+	h->sent_since_ping = h->got_since_ping = false;
+	if (moved)
 		return 0;
-	}
 	if (soon && payload != PING_BDP)
 		h->ping_strikes++;
 	if (h->ping_strikes > h->limits.ping_strikes ||

@@ -34,8 +34,9 @@
 #define H2_RESET_BURST			512u
 #define H2_RESET_PER_S			33u
 
-/* CVE-2019-9512.  A PING after DATA or HEADERS of ours is free: that is how
- * gRPC measures bandwidth, once per round trip (TR-06). */
+/* CVE-2019-9512.  A PING after DATA or HEADERS of ours is free, and gRPC's
+ * probe after DATA of the peer's: that is how bandwidth is measured, once per
+ * round trip (TR-06). */
 #define H2_PING_BURST			100u
 #define H2_PING_PER_S			10u
 /* gRPC's own rule: two strikes for PINGs less than 10 s apart. */

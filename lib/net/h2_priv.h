@@ -138,7 +138,9 @@ struct h2 {
 	struct h2_bucket resets_left, pings_left, settings_left, glitches_left;
 	uint32_t	 ping_strikes;
 	uint64_t	 ping_ms;		/* last one, with ping_seen */
-	bool		 ping_seen, sent_since_ping;
+	bool		 ping_seen;
+	bool		 sent_since_ping;	/* DATA or HEADERS */
+	bool		 got_since_ping;	/* DATA with payload */
 	uint32_t	 empty_frames;
 	uint64_t	 priorities, updates;
 

@@ -219,6 +219,8 @@ data_prefix(struct h2 *h, uint32_t n)
 	uint32_t		 rest = h->head.length - n;
 
 	enter(h, H2_IN_DATA, n);
+	if (n > 0)
+		h->got_since_ping = true;
 	if (s == NULL)
 		return 0;
 	s->received += n;

@@ -438,6 +438,31 @@ TR_06_bandwidth_pings_are_no_strikes(void **state)
 	peer_free(p);
 }
 
+/* An upload: probes beside the peer's own DATA, before we have said a word. */
+static void
+TR_06_probes_beside_received_data_are_free(void **state)
+{
+	struct peer	*p = server_new();
+	unsigned	 i;
+
+	(void)state;
+	send_post(p, 1);
+	for (i = 0; i < 10 * H2_PING_BURST; i++) {
+		send_frame(p, H2_DATA, 0, 1, "x", 1);
+		ping(p, BDP);
+		drop_output(p);
+	}
+	assert_int_equal(p->r, 0);
+	/* Any other payload is a strike all the same. */
+	for (i = 0; i <= H2_PING_STRIKES; i++) {
+		assert_int_equal(p->r, 0);
+		send_frame(p, H2_DATA, 0, 1, "x", 1);
+		ping(p, "12345678");
+	}
+	expect_goaway(p, H2_ENHANCE_YOUR_CALM);
+	peer_free(p);
+}
+
 static void
 TR_06_ping_is_answered_ahead_of_queued_data(void **state)
 {
@@ -685,6 +710,7 @@ main(void)
 		cmocka_unit_test(pings_10_s_apart_are_no_strikes),
 		cmocka_unit_test(TR_06_ping_per_round_trip_is_never_punished),
 		cmocka_unit_test(TR_06_bandwidth_pings_are_no_strikes),
+		cmocka_unit_test(TR_06_probes_beside_received_data_are_free),
 		cmocka_unit_test(TR_06_ping_is_answered_ahead_of_queued_data),
 		cmocka_unit_test(CVE_2019_9513_priority_frames_at_and_above_the_limit),
 		cmocka_unit_test(window_updates_at_and_above_the_limit),
