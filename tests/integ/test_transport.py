@@ -163,25 +163,22 @@ def test_TR_06_ping_is_answered_ahead_of_data(served, payload):
 
 
 def test_TR_06_bdp_probes_at_one_per_round_trip_are_fine(served):
+    """What grpc-go does on DATA: opens the window by it, and measures."""
     d, ca = served
     with raw.Peer(d, ca) as p:
         s = open_exec(p, "cat")
-        seen = 0
-        for i in range(400):
+        for n in range(1, 401):
+            had = len(p.data.get(s, b""))
             m = ssh.ExecRequest(input=b"x" * 100).SerializeToString()
             p.send_data(s, raw.message(m))
-            # Credit for what has come, and only for that: the limit on
-            # WINDOW_UPDATE counts the DATA it answers.
-            got = len(p.data.get(s, b""))
-            if got > seen:
-                p.send_frame(WindowUpdateFrame(0, window_increment=got - seen))
-                seen = got
-            p.send_frame(PingFrame(0, bytes([2, 4, 16, 16, 9, 14, 7, 7])))
-            n = i + 1
+            p.until(lambda: len(p.data.get(s, b"")) >= had + 100, "the echo")
+            p.send_frame(WindowUpdateFrame(0, window_increment=200),
+                         PingFrame(0, bytes([2, 4, 16, 16, 9, 14, 7, 7])))
             p.until(lambda: sum(isinstance(f, PingFrame)
                                 for f in p.frames) >= n, "ACK %d" % n)
         assert p.goaway is None
         p.send_data(s, b"", end=True)
+        assert p.status(s) == 0
 
 
 def test_TR_07_new_initial_window_reaches_open_streams(served):
