@@ -120,15 +120,19 @@ name_malformed(const char *p, size_t n)
 	return n == 0;
 }
 
-/*
- * RFC 9113 8.2.1 also calls blanks at the ends malformed.  gRPC lets metadata
- * have them ("may be stripped"), and a call is worth more than a stream error.
- */
+static bool
+is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
 static bool
 value_malformed(const char *p, size_t n)
 {
 	size_t	i;
 
+	if (n > 0 && (is_blank(p[0]) || is_blank(p[n - 1])))
+		return true;
 	for (i = 0; i < n; i++)
 		if (p[i] == '\0' || p[i] == '\r' || p[i] == '\n')
 			return true;

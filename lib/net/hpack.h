@@ -24,7 +24,7 @@ struct hpack_field {
 	const char	*name, *value;
 	size_t		 name_len, value_len;
 	bool		 sensitive;	/* never indexed */
-	bool		 malformed;	/* name or value, RFC 9113 8.2.1 */
+	bool		 malformed;	/* decoder: breaks RFC 9113 8.2.1 */
 };
 
 struct hpack_entry;
