@@ -485,6 +485,9 @@ send_out(struct conn *c)
 		fetch(c);
 	if (c->state == CONN_CLOSED || !pump(c))
 		return;
+	/* TLS stopped for want of room: come back when there is some. */
+	if (c->tls != NULL && buf_room(&c->wire_out) == 0)
+		c->more = true;
 	if ((r = flush(c)) < 0)
 		write_failed(c, r);
 	else if (c->state == CONN_FLUSH)
