@@ -64,14 +64,9 @@ def test_RFC9113_8_2_2_te_other_than_trailers(peer):
     malformed(peer, more=[("trailers", "test"), ("te", "trailers, deflate")])
 
 
-def test_RFC9113_8_2_1_spaces_round_a_value(peer):
-    for value in (" a", "a ", "\ta", "a\t"):
-        stream = peer.next_stream
-        peer.next_stream += 2
-        peer.get(stream, more=[("x-test", value)])
-        peer.until(lambda: stream in peer.resets, "RST_STREAM")
-        assert peer.resets[stream] == PROTOCOL_ERROR
-    peer.ping()
+@pytest.mark.parametrize("value", ["a\rb", "a\nb", "a\0b"])
+def test_RFC9113_8_2_1_control_in_a_value(peer, value):
+    malformed(peer, more=[("x-test", value)])
 
 
 # ---- 8.3 pseudo-header fields (RFC 7540 8.1.2.1, 8.1.2.3) ----
