@@ -64,8 +64,9 @@ def test_RFC9113_8_2_2_te_other_than_trailers(peer):
     malformed(peer, more=[("trailers", "test"), ("te", "trailers, deflate")])
 
 
-@pytest.mark.parametrize("value", ["a\rb", "a\nb", "a\0b"])
-def test_RFC9113_8_2_1_control_in_a_value(peer, value):
+@pytest.mark.parametrize("value", [" a", "a ", "\ta", "a\t", "a\rb", "a\nb",
+                                   "a\0b"])
+def test_RFC9113_8_2_1_control_or_outer_blank_in_a_value(peer, value):
     malformed(peer, more=[("x-test", value)])
 
 
