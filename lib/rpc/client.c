@@ -196,6 +196,8 @@ settle(struct grpc_client *cl)
 	if (cl->stopping && !cl->finishing && !h2_wants_send(cl->h2)) {
 		cl->finishing = true;
 		conn_finish(cl->conn);
+		if (cl->dead)
+			loop_later(cl->loop, &cl->again);
 	}
 	schedule(cl);
 }
@@ -306,13 +308,22 @@ static const struct conn_ops byte_ops = {
 	.closed = on_closed,
 };
 
+/*
+ * Input is left, or the owner is gone and so is the GOAWAY: then nobody waits
+ * for the server's end, and a loop that is destroyed next leaves nothing
+ * behind.
+ */
 static void
 on_again(void *arg)
 {
 	struct grpc_client	*cl = arg;
 
-	if (!cl->torn)
+	if (cl->torn)
+		return;
+	if (!cl->finishing)
 		conn_resume(cl->conn);
+	else if (cl->dead && conn_queued(cl->conn) == 0)
+		conn_close(cl->conn, 0);
 }
 
 /* -- create and destroy --------------------------------------------------- */
@@ -373,5 +384,7 @@ grpc_client_destroy(struct grpc_client *cl)
 	cl->busy--;
 	if (!cl->torn)
 		stop_session(cl, "client is closing");
+	if (cl->finishing)
+		loop_later(cl->loop, &cl->again);
 	settle(cl);
 }

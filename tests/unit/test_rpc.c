@@ -509,6 +509,33 @@ test_client_destroyed_in_its_own_callbacks(void **state)
 	world_finish(&w);
 }
 
+static void
+test_client_and_loop_destroyed_in_one_breath(void **state)
+{
+	struct world	w;
+	struct link	l;
+	struct loop	*loop;
+	int		 sv[2], end;
+
+	(void)state;
+	for (end = 0; end < 2; end++) {
+		world_init(&w, NULL);
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM |
+		    SOCK_NONBLOCK, 0, sv), 0);
+		loop = w.loop;
+		assert_non_null(w.loop = loop_create());
+		assert_int_equal(link_attach(&w, &l, sv[0]), 0);
+		if (end == 1)
+			world_turns(&w, 5);
+		grpc_client_destroy(l.client);
+		loop_destroy(w.loop);		/* the leak checker watches */
+		assert_false(l.lost);
+		close(sv[1]);
+		w.loop = loop;
+		world_finish(&w);
+	}
+}
+
 /* -- slots ---------------------------------------------------------------- */
 
 static void
@@ -635,6 +662,7 @@ main(void)
 		    test_lost_server_ends_every_call_then_the_link),
 		cmocka_unit_test(test_G15_graceful_stop_finishes_running_calls),
 		cmocka_unit_test(test_client_destroyed_in_its_own_callbacks),
+		cmocka_unit_test(test_client_and_loop_destroyed_in_one_breath),
 		cmocka_unit_test(test_work_keeps_the_slot_of_a_reset_call),
 		cmocka_unit_test(test_calls_survive_a_failing_allocator),
 	};
