@@ -1,12 +1,16 @@
 /*
- * echo - round trip of a key press through somebody's remote shell.
+ * echo - round trip of a key press through two remote shells, in turn.
  *
- *   echo COUNT PROGRAM ARG...	prints median and 99th percentile in us
+ *   echo COUNT PROGRAM ARG... -- PROGRAM ARG...
  *
- * PROGRAM (kssh, ssh) is to open an interactive shell on a terminal of the
- * other side; we write to its standard input and read its standard output.
+ * Each program (kssh, ssh) is to open an interactive shell on a terminal of
+ * the other side; we write to its standard input and read its standard output.
+ * A block of key presses here, then a block there: what slows the machine
+ * down for a moment hits both.  Prints median and 99th percentile in us of
+ * the first and of the second.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -18,15 +22,17 @@
 #include <time.h>
 #include <unistd.h>
 
-#define WARM_UP		200
+#define BLOCK		100
+#define WARM_UP		500
 #define QUIET_MS	300	/* nothing more comes from the shell's start */
 #define PATIENCE_MS	20000
 
 extern char **environ;
 
 struct far {
-	pid_t	pid;
-	int	in, out;
+	pid_t	 pid;
+	int	 in, out;
+	double	*us;
 };
 
 static void
@@ -51,13 +57,11 @@ start(struct far *f, char **argv)
 	posix_spawn_file_actions_t	 acts;
 	int				 in[2], out[2];
 
-	if (pipe(in) < 0 || pipe(out) < 0)
+	if (pipe2(in, O_CLOEXEC) < 0 || pipe2(out, O_CLOEXEC) < 0)
 		die("pipe");
 	posix_spawn_file_actions_init(&acts);
 	posix_spawn_file_actions_adddup2(&acts, in[0], STDIN_FILENO);
 	posix_spawn_file_actions_adddup2(&acts, out[1], STDOUT_FILENO);
-	posix_spawn_file_actions_addclose(&acts, in[1]);
-	posix_spawn_file_actions_addclose(&acts, out[0]);
 	if ((errno = posix_spawnp(&f->pid, argv[0], &acts, NULL, argv,
 	    environ)) != 0)
 		die(argv[0]);
@@ -125,29 +129,73 @@ by_size(const void *a, const void *b)
 	return (*x > *y) - (*x < *y);
 }
 
+static void
+press_block(struct far *f, size_t at, size_t count)
+{
+	size_t	i;
+
+	for (i = at; i < at + BLOCK && i < count; i++)
+		f->us[i] = press(f, (char)('a' + i % 26));
+}
+
+static void
+open_session(struct far *f, char **argv, size_t count)
+{
+	size_t	i;
+
+	if ((f->us = calloc(count, sizeof *f->us)) == NULL)
+		die("memory");
+	start(f, argv);
+	become_cat(f);
+	for (i = 0; i < WARM_UP; i++)
+		press(f, 'w');
+}
+
+static void
+close_session(struct far *f, size_t count)
+{
+	kill(f->pid, SIGTERM);
+	waitpid(f->pid, NULL, 0);
+	qsort(f->us, count, sizeof *f->us, by_size);
+	printf("%.2f %.2f ", f->us[count / 2], f->us[count * 99 / 100]);
+	free(f->us);
+}
+
+/* Position of "--", which becomes the end of the first command. */
+static int
+split(int argc, char **argv)
+{
+	int	i;
+
+	for (i = 2; i < argc; i++)
+		if (strcmp(argv[i], "--") == 0) {
+			argv[i] = NULL;
+			return i;
+		}
+	return argc;
+}
+
 int
 main(int argc, char **argv)
 {
-	struct far	 f;
-	double		*us;
+	struct far	 f[2];
 	size_t		 count, i;
+	int		 second = split(argc, argv) + 1;
 
-	count = argc > 2 ? strtoul(argv[1], NULL, 10) : 0;
-	if (count == 0 || (us = calloc(count, sizeof *us)) == NULL) {
-		fprintf(stderr, "usage: echo COUNT PROGRAM ARG...\n");
+	count = second < argc ? strtoul(argv[1], NULL, 10) : 0;
+	if (count == 0) {
+		fprintf(stderr, "usage: echo COUNT COMMAND... -- COMMAND...\n");
 		return 2;
 	}
 	signal(SIGPIPE, SIG_IGN);
-	start(&f, argv + 2);
-	become_cat(&f);
-	for (i = 0; i < WARM_UP; i++)
-		press(&f, 'w');
-	for (i = 0; i < count; i++)
-		us[i] = press(&f, (char)('a' + i % 26));
-	kill(f.pid, SIGTERM);
-	waitpid(f.pid, NULL, 0);
-	qsort(us, count, sizeof *us, by_size);
-	printf("%.2f %.2f\n", us[count / 2], us[count * 99 / 100]);
-	free(us);
+	open_session(&f[0], argv + 2, count);
+	open_session(&f[1], argv + second, count);
+	for (i = 0; i < count; i += BLOCK) {
+		press_block(&f[0], i, count);
+		press_block(&f[1], i, count);
+	}
+	close_session(&f[0], count);
+	close_session(&f[1], count);
+	printf("\n");
 	return 0;
 }

@@ -75,25 +75,34 @@ def interval(values, rounds=4000):
     return middle, medians[rounds // 40], medians[rounds - 1 - rounds // 40]
 
 
-def pairs(count, ours, peer):
-    """[(a, b)] of count undisturbed pairs, and how many were dropped."""
+def pairs_at_once(count, straight, swapped):
+    """Results of count undisturbed runs that measure both sides, and how many
+    were dropped; every second time in the other order."""
     kept, dropped = [], 0
     while len(kept) < count and dropped <= count:
         watch = Disturbance()
-        if len(kept) % 2 == 0:
-            a = ours()
-            b = peer()
-        else:
-            b = peer()
-            a = ours()
+        result = (swapped if len(kept) % 2 else straight)()
         if watch.percent() > STEAL_MAX:
             dropped += 1
         else:
-            kept.append((a, b))
+            kept.append(result)
     if not kept:
         raise RuntimeError("every pair was disturbed: steal above %g %%"
                            % STEAL_MAX)
     return kept, dropped
+
+
+def pairs(count, ours, peer):
+    """[(a, b)] of runs one after the other, and how many were dropped."""
+    def straight():
+        a = ours()
+        return a, peer()
+
+    def swapped():
+        b = peer()
+        return ours(), b
+
+    return pairs_at_once(count, straight, swapped)
 
 
 def shown(value, unit=""):

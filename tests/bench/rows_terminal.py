@@ -2,8 +2,8 @@
 
 import os
 
-from measure import SERVER_CORE, Row, pairs, run
-from peers import Ours, Sshd, helper
+from measure import SERVER_CORE, Row, pairs, pairs_at_once, run
+from peers import Awake, Ours, Sshd, helper
 
 TEXT_MIB = 256
 LINE = b"The quick brown fox jumps over the lazy dog, and then some.....\n"
@@ -53,29 +53,36 @@ def echo(bench):
     name = "key press echo, median, vs sshd + ssh"
     bench.say(name)
     keys = "10000" if not bench.quick else "2000"
-    tail = {"ours": [], "peer": []}
 
-    def through(side, argv):
-        middle, late = run([helper("echo"), keys] + argv).split()
-        tail[side].append(float(late))
-        return float(middle)
+    def both(ours, peer):
+        """(median, median), (99th percentile, 99th percentile), in turns."""
+        a, late_a, b, late_b = map(float, run(
+            [helper("echo"), keys] + ours + ["--"] + peer).split())
+        return (a, b), (late_a, late_b)
+
+    def swapped(ours, peer):
+        return tuple((a, b) for b, a in both(peer, ours))
 
     with Ours(bench.folder(), bench.cert) as ours, \
             Sshd(bench.folder()) as sshd:
         by_tls = kssh(ours, "-tt", "-e", "none", tls=bench.cert)
         by_socket = kssh(ours, "-tt", "-e", "none")
         by_ssh = sshd.client("-tt", "-e", "none")
-        row = Row(name, "us", floor=1, aim=0.7, lower=True).of_pairs(
-            pairs(bench.pairs, lambda: through("ours", by_tls),
-                  lambda: through("peer", by_ssh)))
-        yield row
+        results, dropped = pairs_at_once(
+            bench.pairs, lambda: both(by_tls, by_ssh),
+            lambda: swapped(by_tls, by_ssh))
+        yield Row(name, "us", floor=1, aim=0.7, lower=True).of_pairs(
+            ([r[0] for r in results], dropped))
         yield Row("  99th percentile", "us").of_pairs(
-            (list(zip(tail["ours"], tail["peer"])), 0))
+            ([r[1] for r in results], dropped))
+        results, dropped = pairs_at_once(
+            min(3, bench.pairs), lambda: both(by_socket, by_ssh),
+            lambda: swapped(by_socket, by_ssh))
         yield Row("  by Unix socket, no TLS", "us").of_pairs(
-            pairs(min(3, bench.pairs), lambda: through("ours", by_socket),
-                  lambda: through("peer", by_ssh)))
+            ([r[0] for r in results], dropped))
 
 
 def rows(bench):
-    yield from output(bench)
-    yield from echo(bench)
+    with Awake():
+        yield from output(bench)
+        yield from echo(bench)
