@@ -4,15 +4,13 @@ G5, G8, G10..G12, G16 and G17 also have unit tests; here is what a peer sees.
 """
 
 import os
-import struct
 
 import pytest
 
 import harness
 import raw
 from harness import ssh
-from raw import (ContinuationFrame, DataFrame, HeadersFrame, RstStreamFrame,
-                 SettingsFrame)
+from raw import SettingsFrame
 
 UNIMPLEMENTED, INTERNAL, INVALID_ARGUMENT = 12, 13, 3
 RESOURCE_EXHAUSTED = 8
@@ -43,8 +41,8 @@ def test_G1_other_methods_are_405(peer, method):
     assert http_status(peer, s) == "405"
 
 
-@pytest.mark.parametrize("content_type", [None, "text/plain", "application/json",
-                                          "application/grp", ""])
+@pytest.mark.parametrize("content_type", [
+    None, "text/plain", "application/json", "application/grp", ""])
 def test_G1_other_content_types_are_415(peer, content_type):
     s = peer.open(content_type=content_type, end=True)
     assert http_status(peer, s) == "415"
@@ -61,7 +59,8 @@ def test_G2_content_type_must_be_exactly_grpc(peer):
 
 
 @pytest.mark.parametrize("path", [
-    "k8shelld.SystemService/Handshake", "/", "//k8shelld.SystemService/Handshake",
+    "k8shelld.SystemService/Handshake", "/",
+    "//k8shelld.SystemService/Handshake",
     "/k8shelld.SystemService/k8shelld.SystemService/Handshake",
     "/k8shelld.SystemService/Handshake/", "/k8shelld.SystemService%2fHandshake",
     "/k8shelld.SystemService/%48andshake", "/k8shelld.systemservice/handshake",
@@ -75,7 +74,7 @@ def test_G3_strange_paths_are_never_routed(peer, path):
 def test_G4_unknown_service_and_method(peer):
     for path in ("/k8shelld.SystemService/Nope", "/Nope/Nope",
                  "/grpc.health.v1.Health/Check",
-                 "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"):
+                 "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"):
         s = peer.open(path=path)
         peer.send_data(s, raw.message(), end=True)
         assert peer.status(s) == UNIMPLEMENTED

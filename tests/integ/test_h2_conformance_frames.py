@@ -10,8 +10,8 @@ from h2case import (ACK, CONTINUATION, DATA, ENABLE_PUSH, END_HEADERS,
                     END_STREAM, GOAWAY, HEADERS, INITIAL_WINDOW_SIZE,
                     MAX_CONCURRENT_STREAMS, MAX_FRAME_SIZE, PADDED, PING,
                     PRIORITY, PRIORITY_FLAG, RST_STREAM, SETTINGS, WHOLE,
-                    WINDOW_MAX, WINDOW_UPDATE, case, connect, page, peer,
-                    priority, setting, u32)
+                    WINDOW_MAX, WINDOW_UPDATE, case, page, peer, priority,
+                    setting, u32)
 from raw import (CANCEL, COMPRESSION_ERROR, FLOW_CONTROL_ERROR,
                  FRAME_SIZE_ERROR, PROTOCOL_ERROR, REFUSED_STREAM,
                  STREAM_CLOSED)

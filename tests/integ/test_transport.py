@@ -12,8 +12,8 @@ import pytest
 import harness
 import raw
 from harness import ssh
-from raw import (DataFrame, GoAwayFrame, HeadersFrame, PingFrame,
-                 RstStreamFrame, SettingsFrame, WindowUpdateFrame)
+from raw import (GoAwayFrame, HeadersFrame, PingFrame, RstStreamFrame,
+                 SettingsFrame, WindowUpdateFrame)
 
 
 def tls_config(cert, key, more=""):
