@@ -388,3 +388,13 @@ grpc_client_destroy(struct grpc_client *cl)
 		loop_later(cl->loop, &cl->again);
 	settle(cl);
 }
+
+void
+grpc_client_abort(struct grpc_client *cl)
+{
+	if (cl == NULL)
+		return;
+	grpc_client_destroy(cl);
+	if (!cl->lost)			/* it is freed when the turn ends */
+		conn_close(cl->conn, 0);
+}

@@ -32,6 +32,11 @@ int	 grpc_client_create(struct grpc_client **out, struct loop *l, int fd,
 	    const struct grpc_client_ops *ops, void *arg);
 /* GOAWAY, flush, close; calls get done(CANCELLED).  NULL is allowed. */
 void	 grpc_client_destroy(struct grpc_client *c);
+/*
+ * The same at once: nothing is sent any more, and no turn of the loop is
+ * needed, so that a program can end.  NULL is allowed.
+ */
+void	 grpc_client_abort(struct grpc_client *c);
 
 struct grpc_out_ops {
 	/* A decoded answer; valid during the call. */
