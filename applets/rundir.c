@@ -47,16 +47,24 @@ make_parent(const char *path)
 int
 rundir_create(const char *path, const char **why)
 {
-	struct stat	st;
+	int	r = mkdir(path, 0700);
 
 	*why = "cannot create it";
-	if (mkdir(path, 0700) < 0 && errno == ENOENT) {
+	if (r < 0 && errno == ENOENT) {
 		make_parent(path);
-		if (mkdir(path, 0700) < 0)
-			return -errno;
-	} else if (errno != EEXIST && access(path, F_OK) < 0) {
-		return -errno;
+		r = mkdir(path, 0700);
 	}
+	if (r < 0 && errno != EEXIST)
+		return -errno;
+	return rundir_check(path, why);
+}
+
+int
+rundir_check(const char *path, const char **why)
+{
+	struct stat	st;
+
+	*why = "cannot enter it";
 	if (lstat(path, &st) < 0)
 		return -errno;
 	if (!S_ISDIR(st.st_mode)) {

@@ -23,6 +23,12 @@ int	 rundir_default(char *out, size_t outlen);
 int	 rundir_create(const char *path, const char **why);
 
 /*
+ * The second half of it, for clients: in /tmp anybody may have been there
+ * first, and would be told what is typed.
+ */
+int	 rundir_check(const char *path, const char **why);
+
+/*
  * The secret TCP callers of a standalone daemon present: 256 random bits in
  * "path/token", mode 0600, made if it is missing.  0 or -errno.
  */
