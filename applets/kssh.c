@@ -2,6 +2,7 @@
  * kssh - an ssh-like client: one connection, one shell or one command.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,6 +60,16 @@ kssh_finish(struct kssh *k, int status)
 	kssh_try_stop(k);
 }
 
+/* What is still queued may have nobody to take it. */
+void
+kssh_quit(struct kssh *k, int status)
+{
+	buf_clear(&k->out.queue);
+	buf_clear(&k->err.queue);
+	kssh_finish(k, status);
+	kssh_try_stop(k);
+}
+
 void
 kssh_fail(struct kssh *k, const char *what, const char *why)
 {
@@ -91,7 +102,7 @@ on_signal(void *arg, int signo)
 		}
 		break;
 	default:
-		kssh_finish(k, 128 + signo);
+		kssh_quit(k, 128 + signo);
 		break;
 	}
 }
@@ -118,13 +129,45 @@ default_env(struct kssh *k)
 		"LC_TIME", "LC_NUMERIC", "LC_MONETARY", "TERM", "COLORTERM",
 	};
 	const char	*v;
+	char		*assignment;
 	size_t		 i, n = k->pty ? ARRAY_LEN(names) :
 			    ARRAY_LEN(names) - 2;
 
-	for (i = 0; i < n && k->opt.nenv < KSSH_ENV_MAX; i++)
-		if ((v = getenv(names[i])) != NULL)
-			k->opt.env[k->opt.nenv++] = xasprintf("%s=%s",
-			    names[i], v);
+	for (i = 0; i < n; i++) {
+		if ((v = getenv(names[i])) == NULL)
+			continue;
+		assignment = xasprintf("%s=%s", names[i], v);
+		kssh_options_env(&k->opt, assignment);
+		free(assignment);
+	}
+}
+
+static int
+check_text(const struct kssh *k, const char *what, const char *s)
+{
+	if (utf8_valid(s, strlen(s)))
+		return 0;
+	kssh_say(k, what, "not valid UTF-8, which the protocol demands");
+	return -1;
+}
+
+static int
+choose_command(struct kssh *k)
+{
+	unsigned	i;
+
+	if (k->opt.subsystem) {
+		if (strcmp(k->opt.command, "sftp") != 0) {
+			kssh_say(k, "unknown subsystem", k->opt.command);
+			return -1;
+		}
+		free(k->opt.command);
+		k->opt.command = xstrdup(SFTP_COMMAND);
+	}
+	for (i = 0; i < k->opt.nenv; i++)
+		if (check_text(k, "environment", k->opt.env[i]) < 0)
+			return -1;
+	return !k->exec ? 0 : check_text(k, "command", k->opt.command);
 }
 
 static int
@@ -137,43 +180,67 @@ choose_mode(struct kssh *k)
 	k->pty = tty == TTY_FORCE || (tty == TTY_ASK && terminal) ||
 	    (tty == TTY_AUTO && !k->exec && terminal);
 	if (tty == TTY_ASK && !terminal)
-		kssh_say(k, "no terminal here, so none there (-tt to force)", NULL);
-	if (k->opt.subsystem) {
-		if (strcmp(k->opt.command, "sftp") != 0) {
-			kssh_say(k, "unknown subsystem", k->opt.command);
-			return -1;
-		}
-		free(k->opt.command);
-		k->opt.command = xstrdup(SFTP_COMMAND);
-	}
+		kssh_say(k, "no terminal here, so none there (-tt to force)",
+		    NULL);
 	k->escapes = (struct kssh_escapes){
 		.character = k->opt.escape, .line_start = true,
 	};
 	make_id(k);
 	default_env(k);
-	return 0;
+	return choose_command(k);
+}
+
+/* A descriptor of ours must not come to be number 0, 1 or 2. */
+static int
+standard_fds(const struct kssh *k)
+{
+	int	fd, r = 0;
+
+	while ((fd = open("/dev/null", O_RDWR | O_CLOEXEC)) >= 0 &&
+	    fd <= STDERR_FILENO)
+		continue;
+	if (k->opt.no_stdin && (r = dup2(fd, STDIN_FILENO)) < 0)
+		kssh_say(k, "/dev/null", strerror(errno));
+	if (fd > STDERR_FILENO)
+		close(fd);
+	return r;
+}
+
+/* What nohup or a shell's "&" has us ignore stays ignored. */
+static struct sig *
+take_signals(struct kssh *k)
+{
+	static const int	wanted[] = {
+		SIGWINCH, SIGCONT, SIGINT, SIGTERM, SIGHUP, SIGQUIT,
+	};
+	struct sigaction	now;
+	int			signals[ARRAY_LEN(wanted) + 1] = { 0 };
+	size_t			i, n = 0;
+
+	for (i = 0; i < ARRAY_LEN(wanted); i++)
+		if (sigaction(wanted[i], NULL, &now) < 0 ||
+		    now.sa_handler != SIG_IGN)
+			signals[n++] = wanted[i];
+	return sig_create(k->loop, signals, on_signal, k);
 }
 
 static int
 set_up(struct kssh *k)
 {
-	static const int	signals[] = {
-		SIGWINCH, SIGCONT, SIGINT, SIGTERM, SIGHUP, SIGQUIT, 0
-	};
-
-	if (choose_mode(k) < 0 || kssh_prepare(k) < 0)
+	if (standard_fds(k) < 0 || choose_mode(k) < 0 || kssh_prepare(k) < 0)
 		return -1;
 	if ((k->loop = loop_create()) == NULL ||
-	    (k->sig = sig_create(k->loop, signals, on_signal, k)) == NULL ||
+	    (k->sig = take_signals(k)) == NULL ||
 	    kssh_sink_init(k, &k->out, STDOUT_FILENO) < 0 ||
 	    kssh_sink_init(k, &k->err, STDERR_FILENO) < 0) {
-		kssh_say(k, "cannot start", strerror(ENOMEM));
+		kssh_say(k, "cannot start", strerror(errno));
 		return -1;
 	}
 	k->connect_timer.fn = connect_on_timeout;
 	k->connect_timer.arg = k;
-	loop_timer_set(k->loop, &k->connect_timer, loop_now(k->loop) +
-	    k->opt.connect_timeout_s * 1000ull);
+	if (k->opt.connect_timeout_s > 0)
+		loop_timer_set(k->loop, &k->connect_timer, loop_now(k->loop) +
+		    k->opt.connect_timeout_s * 1000ull);
 	return 0;
 }
 
@@ -181,18 +248,35 @@ static void
 tear_down(struct kssh *k)
 {
 	kssh_tty_restore(&k->tty);
-	if (k->loop == NULL)
-		return;
-	loop_forget(&k->in);
-	loop_forget(&k->out.io);
-	loop_forget(&k->err.io);
-	loop_timer_clear(&k->connect_timer);
-	grpc_client_destroy(k->client);
-	buf_finish(&k->out.queue);
-	buf_finish(&k->err.queue);
-	sig_destroy(k->sig);
-	loop_destroy(k->loop);
+	if (k->loop != NULL) {
+		loop_forget(&k->in);
+		kssh_sink_finish(&k->out);
+		kssh_sink_finish(&k->err);
+		loop_timer_clear(&k->connect_timer);
+		grpc_client_abort(k->client);
+		sig_destroy(k->sig);
+		loop_destroy(k->loop);
+	}
 	tls_trust_destroy(k->trust);
+	if (k->bearer != NULL)
+		secret_wipe(k->bearer, strlen(k->bearer));
+	free(k->bearer);
+}
+
+static int
+run(struct kssh *k)
+{
+	int	r;
+
+	k->status = KSSH_TROUBLE;
+	log_setup(k->opt.verbose > 1 ? LOG_DEBUG : LOG_ERROR, STDERR_FILENO);
+	if (set_up(k) == 0) {
+		kssh_connect(k, "no address");
+		if (!k->over && (r = loop_run(k->loop)) < 0)
+			kssh_fail(k, "cannot go on", strerror(-r));
+	}
+	tear_down(k);
+	return k->status;
 }
 
 int
@@ -201,19 +285,9 @@ kssh_main(int argc, char **argv)
 	struct kssh	*k = xcalloc(1, sizeof *k);
 	int		 r;
 
-	if ((r = kssh_options_parse(&k->opt, argc, argv)) >= 0)
-		return r;
-	k->status = KSSH_TROUBLE;
-	log_setup(k->opt.verbose > 1 ? LOG_DEBUG : LOG_ERROR, STDERR_FILENO);
-	if (set_up(k) == 0) {
-		kssh_connect(k, "no address");
-		if (!k->over)
-			loop_run(k->loop);
-	}
-	tear_down(k);
-	r = k->status;
-	if (k->bearer != NULL)
-		secret_wipe(k->bearer, strlen(k->bearer));
+	if ((r = kssh_options_parse(&k->opt, argc, argv)) < 0)
+		r = run(k);
+	kssh_options_finish(&k->opt);
 	free(k);
 	return r;
 }

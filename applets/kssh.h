@@ -28,6 +28,7 @@ struct sink {
 	struct kssh	*k;
 	struct loop_io	 io;
 	struct buf	 queue;
+	size_t		 piece;		/* largest write */
 };
 
 struct kssh {
@@ -59,9 +60,11 @@ struct kssh {
 void	 kssh_say(const struct kssh *k, const char *what, const char *why);
 void	 kssh_debug(const struct kssh *k, const char *what,
 	    const char *detail);
-/* Ends the loop once what was received has been written. */
+/* The first of these decides the exit status.  Ends the loop once what was
+ * received has been written; the same after a message; at once. */
 void	 kssh_finish(struct kssh *k, int status);
 void	 kssh_fail(struct kssh *k, const char *what, const char *why);
+void	 kssh_quit(struct kssh *k, int status);
 void	 kssh_try_stop(struct kssh *k);
 
 /* kssh_connect.c: token, trust and addresses, 0 or -1 after a message; then
@@ -75,6 +78,7 @@ void	 kssh_resize(struct kssh *k);
 
 /* kssh_io.c */
 int	 kssh_sink_init(struct kssh *k, struct sink *s, int fd);
+void	 kssh_sink_finish(struct sink *s);
 void	 kssh_sink_put(struct sink *s, const void *p, size_t n);
 void	 kssh_input_start(struct kssh *k);
 void	 kssh_input_resume(struct kssh *k);

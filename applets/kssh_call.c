@@ -17,9 +17,14 @@
 void
 kssh_send_input(struct kssh *k, const uint8_t *p, size_t n)
 {
-	if (n > 0)
-		grpc_out_send_bytes(k->call,
-		    k->exec ? FIELD_EXEC_INPUT : FIELD_SHELL_DATA, p, n);
+	int	r;
+
+	if (n == 0)
+		return;
+	r = grpc_out_send_bytes(k->call,
+	    k->exec ? FIELD_EXEC_INPUT : FIELD_SHELL_DATA, p, n);
+	if (r < 0 && r != -EPIPE)	/* -EPIPE: the call's end is coming */
+		kssh_fail(k, "input", strerror(-r));
 }
 
 static void
@@ -34,6 +39,10 @@ shell_on_message(void *arg, const ProtobufCMessage *m)
 		break;
 	case K8SHELLD__SHELL_RESPONSE__RESPONSE_START_RESPONSE:
 		kssh_debug(k, "terminal", resp->start_response->pty);
+		break;
+	case K8SHELLD__SHELL_RESPONSE__RESPONSE_TERMINATE:
+		if (resp->terminate)
+			kssh_finish(k, 0);
 		break;
 	default:
 		break;

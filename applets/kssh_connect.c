@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -39,59 +40,75 @@ static const struct grpc_client_ops client_ops = {
 	.ready = client_on_ready, .lost = client_on_lost,
 };
 
+/* What the certificate has to name, and ":authority". */
 static const char *
-where(const struct kssh *k)
+server_name(const struct kssh *k)
 {
-	return k->opt.host != NULL ? k->opt.host : k->opt.socket;
+	if (k->opt.host == NULL)
+		return "localhost";
+	return k->opt.tls_name != NULL ? k->opt.tls_name : k->opt.host;
 }
 
 static int
 connect_to(struct kssh *k, const char *address, struct tls **tls)
 {
-	const char	*name = k->opt.tls_name;
-
 	if (k->opt.host == NULL)
 		return connect_unix(k->opt.socket);
 	kssh_debug(k, "connecting to", address);
 	if (k->trust != NULL && (*tls = tls_client_create(k->trust,
-	    name != NULL ? name : k->opt.host, "h2")) == NULL)
-		return -ENOMEM;
+	    server_name(k), "h2")) == NULL)
+		return -EINVAL;
 	return connect_tcp_literal(address, k->opt.port);
+}
+
+static void
+give_up(struct kssh *k, const char *why)
+{
+	char	what[600];
+
+	if (k->opt.host != NULL)
+		snprintf(what, sizeof what, "cannot connect to %.255s port %u",
+		    k->opt.host, (unsigned)k->opt.port);
+	else
+		snprintf(what, sizeof what, "cannot connect to %.500s",
+		    k->opt.socket);
+	kssh_fail(k, what, why);
 }
 
 /* The next address that can be tried, or the end with the last reason. */
 void
 kssh_connect(struct kssh *k, const char *why)
 {
-	char		 what[300];
-	struct tls	*tls = NULL;
+	char		 authority[300];
+	const char	*name = server_name(k);
+	struct tls	*tls;
 	int		 fd, r;
 
+	snprintf(authority, sizeof authority,
+	    strchr(name, ':') != NULL ? "[%s]" : "%s", name);
 	while (k->next_address < k->naddresses) {
 		grpc_client_destroy(k->client);
 		k->client = NULL;
-		fd = connect_to(k, k->addresses[k->next_address++], &tls);
-		if (fd < 0) {
+		tls = NULL;
+		fd = r = connect_to(k, k->addresses[k->next_address++], &tls);
+		if (fd < 0)
 			tls_destroy(tls);
-			why = strerror(-fd);
-			tls = NULL;
-			continue;
-		}
-		r = grpc_client_create(&k->client, k->loop, fd, true, tls,
-		    k->opt.host != NULL ? k->opt.host : "localhost",
-		    &client_ops, k);
+		else
+			r = grpc_client_create(&k->client, k->loop, fd, true,
+			    tls, authority, &client_ops, k);
 		if (r == 0)
 			return;
 		why = strerror(-r);
+		kssh_debug(k, "failed:", why);
 	}
-	snprintf(what, sizeof what, "cannot connect to %.200s", where(k));
-	kssh_fail(k, what, why);
+	give_up(k, why);
 }
 
 static int
 resolve(struct kssh *k)
 {
-	struct addrinfo	 hints = { .ai_socktype = SOCK_STREAM }, *list, *ai;
+	struct addrinfo	 hints = { .ai_socktype = SOCK_STREAM,
+			    .ai_family = k->opt.family }, *list, *ai;
 	int		 r;
 
 	if (k->opt.host == NULL) {
@@ -112,27 +129,58 @@ resolve(struct kssh *k)
 	return 0;
 }
 
+/* A pipe is fine, too: --token-file <(fetch-token). */
+static ssize_t
+read_all(int fd, char *p, size_t max)
+{
+	size_t	len = 0;
+	ssize_t	n;
+
+	while (len < max && (n = read(fd, p + len, max - len)) != 0) {
+		if (n < 0 && errno != EINTR)
+			return -1;
+		if (n > 0)
+			len += (size_t)n;
+	}
+	return (ssize_t)len;
+}
+
+static bool
+is_token(const char *s)
+{
+	size_t	n = strlen(s);
+
+	while (*s > ' ' && *s < 0x7f)
+		s++;
+	return n > 0 && *s == '\0';
+}
+
 static int
 read_token(struct kssh *k, const char *path, bool must)
 {
-	char	text[TOKEN_MAX + 1];
-	ssize_t	n = -1;
-	int	fd, err;
+	char	 text[TOKEN_MAX + 2], *token = text;
+	ssize_t	 n = -1;
+	int	 fd, r = 0;
 
 	if ((fd = open(path, O_RDONLY | O_CLOEXEC)) >= 0) {
-		n = read(fd, text, TOKEN_MAX);
+		n = read_all(fd, text, sizeof text - 1);
 		close(fd);
 	}
 	if (n < 0) {
-		err = errno;
 		if (must)
-			kssh_say(k, path, strerror(err));
+			kssh_say(k, path, strerror(errno));
 		return must ? -1 : 0;
 	}
 	text[n] = '\0';
-	k->bearer = xasprintf("Bearer %s", str_trim(text));
+	token = str_trim(text);
+	if ((size_t)n > TOKEN_MAX || !is_token(token)) {
+		kssh_say(k, path, "does not hold one token");
+		r = -1;
+	} else {
+		k->bearer = xasprintf("Bearer %s", token);
+	}
 	secret_wipe(text, sizeof text);
-	return 0;
+	return r;
 }
 
 static bool
@@ -142,26 +190,49 @@ is_loopback(const char *host)
 	    str_prefix(host, "127.");
 }
 
-static int
-local_paths(struct kssh *k)
+/* The folder of this user's own daemon; owned by the caller, or NULL. */
+static char *
+find_run_dir(struct kssh *k)
 {
-	char	dir[512], path[600];
+	char		 dir[512];
+	const char	*why;
+	int		 r;
 
 	if (k->opt.run_dir != NULL)
-		snprintf(dir, sizeof dir, "%s", k->opt.run_dir);
-	else if (rundir_default(dir, sizeof dir) < 0)
-		return -1;
-	if (k->opt.host == NULL && k->opt.socket == NULL) {
-		snprintf(path, sizeof path, "%s/" RUNDIR_GRPC_SOCKET, dir);
-		k->opt.socket = xstrdup(path);
+		return xstrdup(k->opt.run_dir);
+	if ((r = rundir_default(dir, sizeof dir)) < 0) {
+		kssh_say(k, "run directory", strerror(-r));
+		return NULL;
 	}
-	if (k->opt.token_file != NULL)
-		return read_token(k, k->opt.token_file, true);
-	/* A standalone daemon on this machine left its token there. */
-	snprintf(path, sizeof path, "%s/" RUNDIR_TOKEN, dir);
-	if (k->opt.host != NULL && is_loopback(k->opt.host))
-		return read_token(k, path, false);
-	return 0;
+	if (k->opt.host == NULL && (r = rundir_check(dir, &why)) == -ENOENT)
+		kssh_say(k, dir, "no such directory; "
+		    "is k8shelld --standalone running?");
+	else if (k->opt.host == NULL && r < 0)
+		kssh_say(k, dir, why);
+	return k->opt.host == NULL && r < 0 ? NULL : xstrdup(dir);
+}
+
+/* A standalone daemon on this machine left a token for its user. */
+static int
+use_run_dir(struct kssh *k)
+{
+	char	*dir, *token;
+	int	 r = 0;
+
+	if (k->opt.socket != NULL ||
+	    (k->opt.host != NULL && !is_loopback(k->opt.host)))
+		return 0;
+	if ((dir = find_run_dir(k)) == NULL)
+		return -1;
+	if (k->opt.host == NULL) {
+		k->opt.socket = xasprintf("%s/" RUNDIR_GRPC_SOCKET, dir);
+	} else if (k->bearer == NULL) {
+		token = xasprintf("%s/" RUNDIR_TOKEN, dir);
+		r = read_token(k, token, false);
+		free(token);
+	}
+	free(dir);
+	return r;
 }
 
 static int
@@ -189,7 +260,10 @@ load_trust(struct kssh *k)
 int
 kssh_prepare(struct kssh *k)
 {
-	if (local_paths(k) < 0 || load_trust(k) < 0)
+	if (k->opt.token_file != NULL &&
+	    read_token(k, k->opt.token_file, true) < 0)
+		return -1;
+	if (use_run_dir(k) < 0 || load_trust(k) < 0)
 		return -1;
 	return resolve(k);
 }

@@ -4,9 +4,12 @@
  * other through HTTP/2's windows.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "applets/kssh.h"
@@ -17,6 +20,50 @@
 #define OUT_MAX		(8u * 1024 * 1024)	/* one answer may be 4 MiB */
 #define PIPE_PIECE	4096u		/* a ready pipe takes it unblocked */
 
+static void	sink_on_ready(void *arg, unsigned ready);
+
+/*
+ * A second description of the terminal or pipe behind fd, so that a write
+ * need not block: O_NONBLOCK on the inherited one would be felt by every
+ * process that shares it.  fd itself where that can't be had.
+ */
+static int
+open_again(int fd)
+{
+	char		path[32];
+	struct stat	st;
+	int		again = -1;
+
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	if (fstat(fd, &st) == 0 && (S_ISFIFO(st.st_mode) || isatty(fd)))
+		again = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	return again != -1 ? again : fd;
+}
+
+int
+kssh_sink_init(struct kssh *k, struct sink *s, int fd)
+{
+	int	own = open_again(fd);
+
+	s->k = k;
+	s->piece = own != fd ? OUT_MAX : PIPE_PIECE;
+	s->io.fd = own;
+	s->io.fn = sink_on_ready;
+	s->io.arg = s;
+	buf_init(&s->queue, OUT_MAX);
+	return loop_watch(k->loop, &s->io, 0);
+}
+
+static void
+sink_failed(struct sink *s, int err)
+{
+	buf_clear(&s->queue);
+	if (err == EPIPE)		/* like any filter nobody reads */
+		kssh_finish(s->k, 128 + SIGPIPE);
+	else
+		kssh_fail(s->k, "output", strerror(err));
+}
+
 static void
 sink_on_ready(void *arg, unsigned ready)
 {
@@ -26,16 +73,11 @@ sink_on_ready(void *arg, unsigned ready)
 	ssize_t		 w;
 
 	(void)ready;
-	if (n > PIPE_PIECE)
-		n = PIPE_PIECE;
-	w = write(s->io.fd, buf_head(&s->queue), n);
-	if (w < 0 && errno != EAGAIN && errno != EINTR) {
-		/* Nobody reads us any more, like any filter we end. */
-		buf_clear(&s->queue);
-		kssh_finish(k, errno == EPIPE ? 128 + SIGPIPE : KSSH_TROUBLE);
-	}
+	w = write(s->io.fd, buf_head(&s->queue), n < s->piece ? n : s->piece);
 	if (w > 0)
 		buf_drain(&s->queue, (size_t)w);
+	else if (w < 0 && errno != EAGAIN && errno != EINTR)
+		sink_failed(s, errno);
 	loop_want(&s->io, s->queue.len > 0 ? LOOP_WRITE : 0);
 	if (k->paused && k->out.queue.len < OUT_LOW &&
 	    k->err.queue.len < OUT_LOW) {
@@ -44,6 +86,15 @@ sink_on_ready(void *arg, unsigned ready)
 			grpc_out_resume(k->call);
 	}
 	kssh_try_stop(k);
+}
+
+void
+kssh_sink_finish(struct sink *s)
+{
+	loop_forget(&s->io);
+	buf_finish(&s->queue);
+	if (s->io.fd > STDERR_FILENO)
+		close(s->io.fd);
 }
 
 /*
@@ -56,8 +107,10 @@ write_now(struct sink *s, const void *p, size_t n)
 	struct pollfd	pfd = { .fd = s->io.fd, .events = POLLOUT };
 	ssize_t		w;
 
-	if (s->queue.len > 0 || n > PIPE_PIECE || poll(&pfd, 1, 0) != 1 ||
-	    pfd.revents != POLLOUT)
+	if (s->queue.len > 0 || n > s->piece)
+		return 0;
+	if (s->piece == PIPE_PIECE &&
+	    (poll(&pfd, 1, 0) != 1 || pfd.revents != POLLOUT))
 		return 0;
 	w = write(s->io.fd, p, n);
 	return w > 0 ? (size_t)w : 0;
@@ -67,9 +120,9 @@ void
 kssh_sink_put(struct sink *s, const void *p, size_t n)
 {
 	struct kssh	*k = s->k;
-	size_t		 done = write_now(s, p, n);
+	size_t		 done = 0;
 
-	if (done == n)
+	if (k->over || (done = write_now(s, p, n)) == n)
 		return;
 	if (buf_put(&s->queue, (const uint8_t *)p + done, n - done) < 0) {
 		kssh_fail(k, "output", strerror(ENOBUFS));
@@ -80,17 +133,6 @@ kssh_sink_put(struct sink *s, const void *p, size_t n)
 		k->paused = true;
 		grpc_out_pause(k->call);
 	}
-}
-
-int
-kssh_sink_init(struct kssh *k, struct sink *s, int fd)
-{
-	s->k = k;
-	s->io.fd = fd;
-	s->io.fn = sink_on_ready;
-	s->io.arg = s;
-	buf_init(&s->queue, OUT_MAX);
-	return loop_watch(k->loop, &s->io, 0);
 }
 
 static void
@@ -105,11 +147,11 @@ act(struct kssh *k, enum kssh_escape what)
 	switch (what) {
 	case ESCAPE_LEAVE:
 		kssh_say(k, "connection ended by ~.", NULL);
-		kssh_finish(k, KSSH_TROUBLE);
+		kssh_quit(k, KSSH_TROUBLE);
 		break;
 	case ESCAPE_SUSPEND:
 		kssh_tty_restore(&k->tty);
-		raise(SIGSTOP);
+		kill(0, SIGTSTP);	/* the pipeline we are part of, too */
 		kssh_tty_raw(&k->tty);
 		kssh_resize(k);
 		break;
@@ -141,13 +183,18 @@ input_bytes(struct kssh *k, const uint8_t *p, size_t n)
 	}
 }
 
-/* A terminal's end is the far side's to decide; a pipe's end is told. */
+/*
+ * The end of a pipe or file is told.  On a terminal that is up to the far
+ * side, where Ctrl-D means what it means there; if ours is gone, so are we.
+ */
 static void
 input_end(struct kssh *k)
 {
 	k->input_over = true;
 	loop_forget(&k->in);
-	if (!k->pty)
+	if (k->tty.raw)
+		kssh_quit(k, 128 + SIGHUP);
+	else if (!k->pty)
 		grpc_out_end(k->call);
 }
 
@@ -160,15 +207,18 @@ in_on_ready(void *arg, unsigned ready)
 	ssize_t		 n;
 
 	(void)ready;
-	if (room < READ_MAX / 2) {
+	if (room == 0) {
 		loop_want(&k->in, 0);	/* kssh_input_resume() comes */
 		return;
 	}
 	n = read(STDIN_FILENO, p, room < sizeof p ? room : sizeof p);
-	if (n > 0)
+	if (n > 0) {
 		input_bytes(k, p, (size_t)n);
-	else if (n == 0 || (errno != EAGAIN && errno != EINTR))
+	} else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
+		if (n < 0 && !k->tty.raw)
+			kssh_say(k, "standard input", strerror(errno));
 		input_end(k);
+	}
 }
 
 void
@@ -179,9 +229,7 @@ kssh_input_start(struct kssh *k)
 	k->in.fd = STDIN_FILENO;
 	k->in.fn = in_on_ready;
 	k->in.arg = k;
-	if (k->opt.no_stdin)
-		input_end(k);
-	else if ((r = loop_watch(k->loop, &k->in, LOOP_READ)) < 0)
+	if ((r = loop_watch(k->loop, &k->in, LOOP_READ)) < 0)
 		kssh_fail(k, "standard input", strerror(-r));
 }
 

@@ -3,13 +3,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/version.h"
-
-
 
 extern char **environ;
 
@@ -25,6 +25,7 @@ static const char help[] =
 "  -p port          TCP port (default 2822)\n"
 "  -t, -tt          terminal for a command; twice: even without one here\n"
 "  -T               no terminal\n"
+"  -4, -6           only IPv4, only IPv6\n"
 "  -n               standard input is /dev/null\n"
 "  -e char          escape character (default ~; \"none\")\n"
 "  -s               command is the name of a subsystem (sftp)\n"
@@ -43,7 +44,7 @@ static const char help[] =
 "In a session, after Enter: ~. leaves, ~? lists the escapes.\n"
 "The exit status is the command's, or 255 if the connection failed; an\n"
 "interactive shell's own status is not transmitted and counts as 0.\n"
-"Not there yet: -A, -D, -L, -N, -R, -W.\n";
+"Not there yet: -A, -D, -f, -J, -L, -N, -O, -Q, -R, -W, -w.\n";
 
 static int
 complain(const char *what, const char *arg)
@@ -59,26 +60,32 @@ not_yet(char letter)
 	return KSSH_TROUBLE;
 }
 
-static void
-add_env(struct kssh_options *o, const char *assignment)
+/* Of one name the first assignment counts. */
+void
+kssh_options_env(struct kssh_options *o, const char *assignment)
 {
-	if (o->nenv < KSSH_ENV_MAX)
-		o->env[o->nenv++] = xstrdup(assignment);
+	size_t		n = strcspn(assignment, "=") + 1;
+	unsigned	i;
+
+	for (i = 0; i < o->nenv; i++)
+		if (strncmp(o->env[i], assignment, n) == 0)
+			return;
+	o->env = xrealloc(o->env, (o->nenv + 1) * sizeof *o->env);
+	o->env[o->nenv++] = xstrdup(assignment);
 }
 
-/* SendEnv: a name, or a prefix ended by '*', from our own environment. */
+/* A name, or a prefix ended by '*', from our own environment. */
 static void
-send_env(struct kssh_options *o, const char *pattern)
+send_env(struct kssh_options *o, const char *pattern, size_t len)
 {
-	size_t	n = strcspn(pattern, "*"), len;
-	char	**e;
+	const char	*star = memchr(pattern, '*', len);
+	size_t		 n = star != NULL ? (size_t)(star - pattern) : len;
+	char		**e;
 
-	for (e = environ; *e != NULL; e++) {
-		len = strcspn(*e, "=");
+	for (e = environ; *e != NULL; e++)
 		if (strncmp(*e, pattern, n) == 0 &&
-		    (pattern[n] == '*' || len == n))
-			add_env(o, *e);
-	}
+		    (star != NULL || (*e)[n] == '='))
+			kssh_options_env(o, *e);
 }
 
 static int
@@ -137,6 +144,7 @@ set_timeout(struct kssh_options *o, const char *v)
 static int
 set_user(struct kssh_options *o, const char *v)
 {
+	free(o->user);
 	o->user = xstrdup(v);
 	return -1;
 }
@@ -144,7 +152,11 @@ set_user(struct kssh_options *o, const char *v)
 static int
 set_sendenv(struct kssh_options *o, const char *v)
 {
-	send_env(o, v);
+	size_t	n;
+
+	for (; *v != '\0'; v += n, v += strspn(v, " \t"))
+		if ((n = strcspn(v, " \t")) > 0)
+			send_env(o, v, n);
 	return -1;
 }
 
@@ -153,8 +165,25 @@ set_setenv(struct kssh_options *o, const char *v)
 {
 	if (strchr(v, '=') == NULL)
 		return complain("not NAME=VALUE", v);
-	add_env(o, v);
+	kssh_options_env(o, v);
 	return -1;
+}
+
+/* What asks for something else than a plain session. */
+static bool
+is_not_yet(const char *name, size_t n)
+{
+	static const char *const names[] = {
+		"DynamicForward", "ForkAfterAuthentication", "ForwardAgent",
+		"LocalForward", "ProxyCommand", "ProxyJump", "RemoteCommand",
+		"RemoteForward", "Tunnel",
+	};
+	size_t	i;
+
+	for (i = 0; i < ARRAY_LEN(names); i++)
+		if (strlen(names[i]) == n && strncasecmp(names[i], name, n) == 0)
+			return true;
+	return false;
 }
 
 /* "-o Name=value" or "-o 'Name value'". */
@@ -180,17 +209,19 @@ set_option(struct kssh_options *o, const char *arg)
 		if (strlen(table[i].name) == n &&
 		    strncasecmp(table[i].name, arg, n) == 0)
 			return table[i].set(o, v);
+	if (is_not_yet(arg, n) && !str_ieq(v, "no") && !str_ieq(v, "none"))
+		return complain("not available yet", arg);
 	if (o->verbose > 0)
 		fprintf(stderr, "kssh: option %s: ignored\n", arg);
 	return -1;
 }
 
 /* Options of ssh's that take a value and mean nothing here. */
-#define IGNORED_VALUE	"bBcEFiIJmOQSw"
+#define IGNORED_VALUE	"bBcEFiImPS"
 /* And those that take none. */
-#define IGNORED		"46aCfgkKMxXYy"
-#define NOT_YET		"ADLNRW"
-#define WITH_VALUE	IGNORED_VALUE "DLRWloep"
+#define IGNORED		"2aCgkKMxXYy"
+#define NOT_YET		"ADfJLNOQRWw"
+#define WITH_VALUE	IGNORED_VALUE "DJLOQRWwloep"
 
 static int
 set_letter_value(struct kssh_options *o, char letter, const char *v)
@@ -209,11 +240,15 @@ set_letter_value(struct kssh_options *o, char letter, const char *v)
 	}
 }
 
+/* git asks with -G whether we are a kind of ssh. */
 static int
 print_settings(const struct kssh_options *o)
 {
-	printf("user %s\nport %u\n", o->user != NULL ? o->user : "",
-	    (unsigned)o->port);
+	if (o->host != NULL)
+		printf("hostname %s\nport %u\n", o->host, (unsigned)o->port);
+	if (o->user != NULL)
+		printf("user %s\n", o->user);
+	printf("connecttimeout %u\n", (unsigned)o->connect_timeout_s);
 	return 0;
 }
 
@@ -222,7 +257,7 @@ set_letter(struct kssh_options *o, char letter)
 {
 	switch (letter) {
 	case 't':
-		o->tty = o->tty == TTY_ASK ? TTY_FORCE : TTY_ASK;
+		o->tty = o->tty >= TTY_ASK ? TTY_FORCE : TTY_ASK;
 		return -1;
 	case 'T':
 		o->tty = TTY_NO;
@@ -243,7 +278,14 @@ set_letter(struct kssh_options *o, char letter)
 		version_print("kssh");
 		return 0;
 	case 'G':
-		return print_settings(o);
+		o->print = true;
+		return -1;
+	case '4':
+		o->family = AF_INET;
+		return -1;
+	case '6':
+		o->family = AF_INET6;
+		return -1;
 	case 'h':
 		fputs(help, stdout);
 		return 0;
@@ -326,6 +368,8 @@ set_host(struct kssh_options *o, const char *s)
 		o->host = xasprintf("%.*s", (int)(end - s - 1), s + 1);
 		return end[1] == ':' ? set_port(o, end + 2) : -1;
 	}
+	if (colon == s)
+		return complain("no host", s);
 	if (colon == NULL || strchr(s, ':') != colon) {
 		o->host = xstrdup(s);
 		return -1;
@@ -360,16 +404,31 @@ join_command(struct kssh_options *o, char **argv, int argc, int i)
 	int	k;
 	char	*p;
 
-	if (i >= argc)
-		return;
 	for (k = i; k < argc; k++)
 		n += strlen(argv[k]) + 1;
+	if (n <= 2)			/* nothing or "": a shell, as in ssh */
+		return;
 	p = o->command = xmalloc(n);
 	for (k = i; k < argc; k++) {
 		if (k > i)
 			*p++ = ' ';
 		p = stpcpy(p, argv[k]);
 	}
+}
+
+void
+kssh_options_finish(struct kssh_options *o)
+{
+	unsigned	i;
+
+	for (i = 0; i < o->nenv; i++)
+		free(o->env[i]);
+	free(o->env);
+	free(o->user);
+	free(o->host);
+	free(o->socket);
+	free(o->command);
+	*o = (struct kssh_options){ 0 };
 }
 
 int
@@ -380,6 +439,7 @@ kssh_options_parse(struct kssh_options *o, int argc, char **argv)
 
 	*o = (struct kssh_options){
 		.port = KSSH_PORT, .escape = '~', .connect_timeout_s = 30,
+		.family = AF_UNSPEC,
 	};
 	for (i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--") == 0) {
@@ -401,6 +461,8 @@ kssh_options_parse(struct kssh_options *o, int argc, char **argv)
 	if (!have_target && i < argc && (r = set_target(o, argv[i++])) >= 0)
 		return r;
 	join_command(o, argv, argc, i);
+	if (o->print)
+		return print_settings(o);
 	if (o->subsystem && o->command == NULL)
 		return complain("needs a command", "-s");
 	return -1;

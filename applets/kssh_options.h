@@ -3,7 +3,7 @@
  *
  * scp, sftp, rsync and git call us with options of ssh's that mean nothing
  * here: those are accepted and dropped.  Options that ask for something not
- * there yet (-A, -D, -L, -N, -R, -W) are an error, never ignored.
+ * there yet (-A, -D, -L, -N, -R, -W, ...) are an error, never ignored.
  */
 #ifndef APPLETS_KSSH_OPTIONS_H
 #define APPLETS_KSSH_OPTIONS_H
@@ -11,12 +11,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define KSSH_ENV_MAX	64
 #define KSSH_PORT	2822
 #define KSSH_TROUBLE	255	/* exit status: not the command's own */
 #define KSSH_ESCAPE_NONE	(-1)
 
-enum kssh_tty { TTY_AUTO, TTY_NO, TTY_ASK, TTY_FORCE };
+enum kssh_tty { TTY_AUTO, TTY_NO, TTY_ASK, TTY_FORCE };	/* in this order */
 
 struct kssh_options {
 	char		*user;		/* NULL: the workspace user */
@@ -33,12 +32,21 @@ struct kssh_options {
 	int		 escape;	/* character or KSSH_ESCAPE_NONE */
 	uint32_t	 connect_timeout_s;
 	char		*command;	/* joined by blanks; NULL: a shell */
-	char		*env[KSSH_ENV_MAX];	/* NAME=value to send */
+	char		**env;		/* NAME=value to send */
 	unsigned	 nenv;
+	int		 family;	/* AF_UNSPEC, AF_INET, AF_INET6 */
+	bool		 print;		/* -G: show what was understood */
 };
 
-/* Fills o (owned strings, freed at exit).  Returns -1 to go on, or the exit
- * status after -V, -G, --help or a message. */
+/*
+ * Fills o; what it holds is freed by kssh_options_finish(), whatever comes
+ * back.  Returns -1 to go on, or the exit status after -V, -G, --help or a
+ * message.  ca, token_file, run_dir and tls_name point into argv.
+ */
 int	 kssh_options_parse(struct kssh_options *o, int argc, char **argv);
+void	 kssh_options_finish(struct kssh_options *o);
+
+/* Adds "NAME=value" unless the name is there already. */
+void	 kssh_options_env(struct kssh_options *o, const char *assignment);
 
 #endif

@@ -11,7 +11,8 @@ kssh_tty_raw(struct kssh_tty_state *t)
 {
 	struct termios	raw;
 
-	if (tcgetattr(STDIN_FILENO, &t->saved) < 0)
+	/* Raw already: what it was before must not be forgotten. */
+	if (!t->raw && tcgetattr(STDIN_FILENO, &t->saved) < 0)
 		return -errno;
 	raw = t->saved;
 	cfmakeraw(&raw);

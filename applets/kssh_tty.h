@@ -14,7 +14,11 @@ struct kssh_tty_state {
 	struct termios	 saved;
 };
 
-/* Standard input to raw mode; 0 or -errno.  Restored at exit() as well. */
+/*
+ * Standard input to raw mode, and again after somebody changed it; 0 or
+ * -errno.  Nothing restores it but kssh_tty_restore(), which is for every way
+ * out and does nothing if it is not raw.
+ */
 int	 kssh_tty_raw(struct kssh_tty_state *t);
 void	 kssh_tty_restore(struct kssh_tty_state *t);
 
