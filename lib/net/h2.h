@@ -153,7 +153,8 @@ int	 h2_data2(struct h2_stream *s, const void *a, size_t na,
 /* The application has used n bytes of payload. */
 void	 h2_consume(struct h2_stream *s, size_t n);
 
-/* RST_STREAM; closed() follows within the call or at the end of it. */
+/* RST_STREAM, unless both sides have ended; closed() follows within the call
+ * or at the end of it. */
 void	 h2_reset(struct h2_stream *s, uint32_t code);
 /*
  * The answer is complete and the peer has not ended its side: sends RST

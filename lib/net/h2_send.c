@@ -352,7 +352,10 @@ h2_reset(struct h2_stream *s, uint32_t code)
 
 	if (s->dead || h->failed < 0)
 		return;
-	if ((code == H2_NO_ERROR || h2_charge_reset(h) == 0) &&
+	/* Both ends are through: a frame would come to a closed stream. */
+	if (s->local_ended && s->remote_ended)
+		h2_stream_close(s, H2_NO_ERROR);
+	else if ((code == H2_NO_ERROR || h2_charge_reset(h) == 0) &&
 	    h2_send_reset(h, s->id, code) == 0)
 		h2_stream_close(s, code);
 	h2_reap(h);

@@ -137,6 +137,32 @@ client_cases(void **state)
 	}
 }
 
+/* A client forgets a call when its status is there. */
+static void
+reset_of_a_stream_that_is_over_sends_nothing(void **state)
+{
+	struct peer	*p = client_new();
+	struct frame	 f;
+
+	(void)state;
+	p->refuse = true;
+	open_stream(p, true);
+	drop_output(p);
+	send_hex(p, "000001 01 05 00000001" OK);
+	expect_log(p, "H1+ C1=0 ");
+	flush(p);
+	assert_false(next_frame(p, &f));
+	forget(p);
+	open_stream(p, false);
+	drop_output(p);
+	send_hex(p, "000001 01 05 00000003" OK);
+	expect_log(p, "H3+ C3=8 ");
+	flush(p);
+	assert_true(next_frame(p, &f));
+	assert_int_equal(f.head.type, H2_RST_STREAM);
+	peer_free(p);
+}
+
 static void
 reset_no_error_behind_the_answer_is_success(void **state)
 {
@@ -746,6 +772,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_client_begins_with_preface_and_settings),
 		cmocka_unit_test(client_cases),
+		cmocka_unit_test(reset_of_a_stream_that_is_over_sends_nothing),
 		cmocka_unit_test(reset_no_error_behind_the_answer_is_success),
 		cmocka_unit_test(a_client_keeps_to_the_peers_limit),
 		cmocka_unit_test(a_client_does_not_count_resets),
