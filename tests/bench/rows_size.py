@@ -73,7 +73,7 @@ def per_connection(bench, kind):
         time.sleep(1)
         before = server.memory()[0]
         held = [Idle(server, bench.cert[0]) for _ in range(CONNECTIONS)]
-        time.sleep(1)
+        time.sleep(IDLE_S)
         grown = server.memory()[0] - before
         for connection in held:
             connection.close()
