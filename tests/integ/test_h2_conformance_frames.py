@@ -237,7 +237,7 @@ def test_RFC9113_5_1_2_more_streams_than_the_limit(peer):
         peer.get(stream, END_HEADERS)
     peer.get(last, END_HEADERS)
     peer.reset_or_refused(last, PROTOCOL_ERROR, REFUSED_STREAM)
-    assert set(peer.resets) == {last}
+    assert set(peer.resets) <= {last}
 
 
 @case("http2/5.3.1/1")
@@ -566,13 +566,9 @@ def test_RFC9113_6_9_2_initial_window_above_the_maximum(peer):
 
 
 def test_RFC9113_6_9_2_new_initial_window_overflows_a_stream(peer):
-    half_closed(peer)
-    peer.put(WINDOW_UPDATE, 0, 1, u32(1))
-    peer.until(lambda: peer.sent(1), "DATA")
-    peer.initial_window(WINDOW_MAX - 8)
-    peer.answered()
-    peer.get(3, END_HEADERS)
-    peer.put(WINDOW_UPDATE, 0, 3, u32(100))
+    peer.post()
+    peer.put(WINDOW_UPDATE, 0, 1, u32(100))
+    peer.put(SETTINGS, 0, 0, setting(INITIAL_WINDOW_SIZE, WINDOW_MAX))
     peer.refused(FLOW_CONTROL_ERROR)
 
 

@@ -55,9 +55,18 @@ def test_TR_01_settings_come_first_and_unasked(served):
         assert isinstance(f, SettingsFrame) and "ACK" not in f.flags
 
 
-def test_TR_02_alpn_is_h2_and_suites_are_forward_secret(start, ec_cert):
+@pytest.fixture
+def refusing(start, ec_cert):
+    """(daemon, certificate); it has to be rid of whom it refused."""
     cert, key = ec_cert
     d = start(config=tls_config(cert, key))
+    fds = d.fds()
+    yield d, cert
+    harness.eventually(lambda: d.fds() == fds, "connections are gone")
+
+
+def test_TR_02_alpn_is_h2_and_suites_are_forward_secret(refusing):
+    d, cert = refusing
     for suite in ("ECDHE-ECDSA-AES128-GCM-SHA256",
                   "ECDHE-ECDSA-AES256-GCM-SHA384",
                   "ECDHE-ECDSA-CHACHA20-POLY1305"):
@@ -79,9 +88,8 @@ def test_TR_02_alpn_is_h2_and_suites_are_forward_secret(start, ec_cert):
 
 
 @pytest.mark.parametrize("alpn", [None, ("http/1.1",)])
-def test_TR_02_without_h2_in_alpn_there_is_no_connection(start, ec_cert, alpn):
-    cert, key = ec_cert
-    d = start(config=tls_config(cert, key))
+def test_TR_02_without_h2_in_alpn_there_is_no_connection(refusing, alpn):
+    d, cert = refusing
     with socket.create_connection(("127.0.0.1", d.port)) as s:
         s.settimeout(5)
         try:
@@ -93,9 +101,8 @@ def test_TR_02_without_h2_in_alpn_there_is_no_connection(start, ec_cert, alpn):
         assert got == b""
 
 
-def test_TR_02_tls_1_1_is_refused(start, ec_cert):
-    cert, key = ec_cert
-    d = start(config=tls_config(cert, key))
+def test_TR_02_tls_1_1_is_refused(refusing):
+    d, cert = refusing
     p = subprocess.run(["openssl", "s_client", "-connect",
                         "127.0.0.1:%d" % d.port, "-tls1_1", "-alpn", "h2",
                         "-cipher", "ALL:@SECLEVEL=0"],
