@@ -480,21 +480,36 @@ node_modules()
 	cp "$from/package-lock.json" build/node/.installed
 }
 
+# Folder with the seeds of one target: its text files from tests/fuzz/corpus
+# and what its seeds_*.py writes, since binary files are not committed.
+seeds_of()
+{
+	local dir=build/fuzz/seeds/$1
+
+	mkdir -p "$dir"
+	if [ -d "tests/fuzz/corpus/$1" ]; then
+		cp tests/fuzz/corpus/"$1"/* "$dir/"
+	fi
+	if [ -f "tests/fuzz/seeds_$1.py" ]; then
+		/usr/bin/python3 "tests/fuzz/seeds_$1.py" "$dir" >&2
+	fi
+	echo "$dir"
+}
+
 replay_corpora()
 {
-	local f name
+	local f name dir
 
 	for f in tests/fuzz/fuzz_*.c; do
 		[ -f "$f" ] || continue
 		name=$(basename "$f" .c)
-		[ -d "tests/fuzz/corpus/${name#fuzz_}" ] || continue
-		"build/fuzz/$name" -runs=0 "tests/fuzz/corpus/${name#fuzz_}" \
+		dir=$(seeds_of "${name#fuzz_}")
+		"build/fuzz/$name" -runs=0 "$dir" \
 		    >"build/fuzz/$name.log" 2>&1 || {
 			tail -n 30 "build/fuzz/$name.log" >&2
 			return 1
 		}
-		echo "ok   $name: $(find "tests/fuzz/corpus/${name#fuzz_}" \
-		    -type f | wc -l) inputs"
+		echo "ok   $name: $(find "$dir" -type f | wc -l) inputs"
 	done
 }
 
@@ -569,7 +584,7 @@ cmd_fuzz()
 		    -rss_limit_mb=1024 -print_final_stats=1 \
 		    -artifact_prefix="build/fuzz/$name-" \
 		    "build/fuzz/corpus/$name" \
-		    $(ls -d "tests/fuzz/corpus/${name#fuzz_}" 2>/dev/null) \
+		    "$(seeds_of "${name#fuzz_}")" \
 		    >"build/fuzz/$name.log" 2>&1 || {
 			tail -n 40 "build/fuzz/$name.log" >&2
 			die "fuzz: $name found something, see build/fuzz/"
