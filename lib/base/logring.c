@@ -70,7 +70,7 @@ logring_destroy(struct logring *r)
 	free(r);
 }
 
-/* -- places ----------------------------------------------------------------- */
+/* -- places ----------------------------------------------------------- */
 
 static const struct line *
 line_at(const struct chunk *c, size_t off)
@@ -135,7 +135,7 @@ place_find(const struct logring *r, int64_t id)
 	return p;
 }
 
-/* -- writing ---------------------------------------------------------------- */
+/* -- writing ---------------------------------------------------------- */
 
 static void
 drop_chunk(struct logring *r)
@@ -259,7 +259,7 @@ logring_sink(void *arg, enum log_level level, const char *component,
 	    level, component, text);
 }
 
-/* -- reading ---------------------------------------------------------------- */
+/* -- reading ---------------------------------------------------------- */
 
 int64_t
 logring_newest(const struct logring *r)
@@ -342,7 +342,7 @@ logring_back(const struct logring *r, const struct logring_filter *f,
 	return found;
 }
 
-/* -- followers -------------------------------------------------------------- */
+/* -- followers -------------------------------------------------------- */
 
 void
 logring_follow(struct logring *r, struct logring_follower *f)

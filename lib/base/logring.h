@@ -61,8 +61,8 @@ void	 logring_destroy(struct logring *r);
 void	 logring_sink(void *arg, enum log_level level, const char *component,
 	    const char *text);
 /* The same with a time of one's own; cut at LOG_LINE_MAX bytes. */
-void	 logring_add(struct logring *r, int64_t time_ms, enum log_level level,
-	    const char *component, const char *text);
+void	 logring_add(struct logring *r, int64_t time_ms,
+	    enum log_level level, const char *component, const char *text);
 
 /* Id of the newest line ever, 0 if there was none; of the oldest still held,
  * newest + 1 if none is. */
@@ -76,8 +76,9 @@ size_t	 logring_bytes(const struct logring *r);	/* allocated for lines */
  * to go on from.
  */
 typedef bool logring_fn(void *arg, const struct logring_entry *e);
-int64_t	 logring_read(const struct logring *r, const struct logring_filter *f,
-	    int64_t after, int64_t last, logring_fn *fn, void *arg);
+int64_t	 logring_read(const struct logring *r,
+	    const struct logring_filter *f, int64_t after, int64_t last,
+	    logring_fn *fn, void *arg);
 
 /*
  * Where the newest n matching lines with id < before begin (before 0: from
@@ -85,8 +86,9 @@ int64_t	 logring_read(const struct logring *r, const struct logring_filter *f,
  * most.  *more: n were found, and a line older than all of them, matching or
  * not, is still held.
  */
-size_t	 logring_back(const struct logring *r, const struct logring_filter *f,
-	    int64_t before, size_t n, int64_t *after, bool *more);
+size_t	 logring_back(const struct logring *r,
+	    const struct logring_filter *f, int64_t before, size_t n,
+	    int64_t *after, bool *more);
 
 void	 logring_follow(struct logring *r, struct logring_follower *f);
 /* No-op if f does not follow. */
