@@ -101,7 +101,7 @@ resolve_own(struct account **out, const struct identity *id,
 	r = passwd_by_name(files->passwd, id->username, &pw);
 	if (r < 0 && r != -ENOENT && geteuid() == 0) {
 		*why = "cannot read the passwd file";
-		return -EPERM;		/* T6 can't be checked */
+		return r;		/* T6 can't be checked */
 	}
 	if (r == 0 && pw.uid != id->uid) {
 		*why = "passwd has another uid for the workspace user";
@@ -148,7 +148,7 @@ resolve_other(struct account **out, const struct identity *id,
 	if (r < 0) {
 		*why = r == -ENOENT ? "no such user" :
 		    "cannot read the passwd file";
-		return -ENOENT;
+		return r;
 	}
 	f = (struct facts){
 		pw.name, pw.home[0] == '/' ? pw.home : "/", pw.shell, pw.uid,

@@ -42,7 +42,7 @@ extern const struct account_files account_files_system;
  * the system knows: -EACCES without the sudo right, -ENOENT if the system
  * doesn't know it.  A uid that differs between identity and passwd for the
  * same name is -EPERM (T6).  Where we are not root ourselves, everybody else
- * is -EACCES.  -ENOMEM.  *why: static text.
+ * is -EACCES.  -ENOMEM, or -errno of reading passwd.  *why: static text.
  */
 int	 account_resolve(struct account **out, const struct identity *id,
 	    const char *as_user, const struct account_files *files,
