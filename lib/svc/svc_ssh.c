@@ -60,9 +60,13 @@ get_cwd(struct grpc_call *c, const ProtobufCMessage *m)
 	ss = session_find(svc->sessions, req->shell_id, grpc_call_subject(c));
 	if (ss != NULL)
 		r = session_cwd(ss, path, sizeof path);
+	if (r == -ESRCH) {
+		grpc_finish(c, GRPC_NOT_FOUND, "no such session");
+		return;
+	}
 	if (r < 0) {
-		grpc_finish(c, r == -ESRCH ? GRPC_NOT_FOUND : GRPC_INTERNAL,
-		    "%s", r == -ESRCH ? "no such session" : strerror(-r));
+		grpc_finish(c, GRPC_INTERNAL, "directory of the shell: %s%s",
+		    strerror(-r), r == -ENOENT ? " (is /proc mounted?)" : "");
 		return;
 	}
 	k8shelld__get_cwdresponse__init(&resp);
