@@ -267,7 +267,7 @@ child_alloc(struct loop *l, const struct child_spec *spec,
 static int
 watch_status(struct child *c, int *write_end)
 {
-	int	fds[2];
+	int	fds[2], r;
 
 	if (pipe2(fds, O_CLOEXEC) == -1)
 		return -errno;
@@ -275,7 +275,8 @@ watch_status(struct child *c, int *write_end)
 	*write_end = fds[1];
 	if (fcntl(fds[0], F_SETFL, O_NONBLOCK) == -1)
 		return -errno;
-	return loop_watch(c->loop, &c->status, LOOP_READ);
+	r = loop_watch(c->loop, &c->status, LOOP_READ);
+	return r == -ENOSPC ? -ENOMEM : r;	/* of watches, not of ttys */
 }
 
 static int

@@ -9,17 +9,22 @@
 #include "workspace/stream.h"
 
 #define START_COST	1000000u	/* micro-tokens */
+#define MONTH_MS	(UINT64_C(31) * 24 * 60 * 60 * 1000)
 
 bool
 svc_may_start(struct svc *s)
 {
 	struct svc_rate	*r = &s->rate;
 	uint64_t	 now = loop_now(s->loop);
+	uint64_t	 passed = now - r->last_ms;
 	uint64_t	 max = (uint64_t)r->burst * START_COST;
-	uint64_t	 gain = (now - r->last_ms) * r->per_s * 1000;
 
-	r->micro_tokens = gain > max - r->micro_tokens ? max :
-	    r->micro_tokens + gain;
+	/* A month fills any bucket, and can't overflow.  Full at first. */
+	if (r->last_ms == 0 || passed > MONTH_MS ||
+	    passed * r->per_s * 1000 > max - r->micro_tokens)
+		r->micro_tokens = max;
+	else
+		r->micro_tokens += passed * r->per_s * 1000;
 	r->last_ms = now;
 	if (r->micro_tokens < START_COST || s->starting >= s->starting_max)
 		return false;
@@ -50,28 +55,43 @@ svc_unimplemented(struct grpc_call *c, const ProtobufCMessage *req)
 	grpc_finish(c, GRPC_UNIMPLEMENTED, "not served by this daemon");
 }
 
+static const struct {
+	int		 err;
+	enum grpc_status status;
+	const char	*why;		/* if that came from the kernel */
+} refusals[] = {
+	{ EEXIST, GRPC_ALREADY_EXISTS, NULL },
+	{ EINVAL, GRPC_INVALID_ARGUMENT, NULL },
+	{ ENOENT, GRPC_NOT_FOUND, NULL },
+	{ EACCES, GRPC_PERMISSION_DENIED, NULL },
+	{ EPERM, GRPC_PERMISSION_DENIED, NULL },
+	{ EAGAIN, GRPC_RESOURCE_EXHAUSTED, "cannot start: no more processes" },
+	{ ENOMEM, GRPC_RESOURCE_EXHAUSTED, "cannot start: out of memory" },
+	{ EMFILE, GRPC_RESOURCE_EXHAUSTED,
+	    "cannot start: the daemon is out of descriptors" },
+	{ ENFILE, GRPC_RESOURCE_EXHAUSTED,
+	    "cannot start: the machine is out of descriptors" },
+	{ ENOSPC, GRPC_RESOURCE_EXHAUSTED,
+	    "cannot start: all terminals are taken" },
+};
+
+/* Only terminals fail in other ways: /dev/ptmx and /dev/pts. */
 enum grpc_status
-svc_status_of_errno(int err)
+svc_refusal(int err, const char **why)
 {
-	switch (err < 0 ? -err : err) {
-	case EEXIST:
-		return GRPC_ALREADY_EXISTS;
-	case EINVAL:
-		return GRPC_INVALID_ARGUMENT;
-	case ENOENT:
-		return GRPC_NOT_FOUND;
-	case EACCES:
-	case EPERM:
-		return GRPC_PERMISSION_DENIED;
-	case EAGAIN:
-	case ENOMEM:
-	case EMFILE:
-	case ENFILE:
-	case ENOSPC:
-		return GRPC_RESOURCE_EXHAUSTED;
-	default:
+	size_t	i;
+
+	for (i = 0; i < ARRAY_LEN(refusals); i++)
+		if (refusals[i].err == -err &&
+		    (*why != NULL || refusals[i].why != NULL)) {
+			if (*why == NULL)
+				*why = refusals[i].why;
+			return refusals[i].status;
+		}
+	if (*why != NULL)
 		return GRPC_INTERNAL;
-	}
+	*why = "cannot start: no terminals here (is /dev/pts mounted?)";
+	return GRPC_FAILED_PRECONDITION;
 }
 
 #define MISSING(method, how, type) \

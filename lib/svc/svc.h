@@ -25,7 +25,7 @@ struct streams;
 struct svc_rate {
 	uint32_t	 burst, per_s;
 	uint64_t	 micro_tokens;		/* millionths of a start */
-	uint64_t	 last_ms;
+	uint64_t	 last_ms;		/* 0: never, a full bucket */
 };
 
 /* grpc_call_user(); borrowed pointers, owned by the daemon. */
@@ -49,8 +49,12 @@ const char *svc_stream_id(struct grpc_call *c, const char *key);
 /* Handler of what is not served: UNIMPLEMENTED. */
 void	 svc_unimplemented(struct grpc_call *c, const ProtobufCMessage *req);
 
-/* -errno of starting a child, as the status a client understands. */
-enum grpc_status svc_status_of_errno(int err);
+/*
+ * Why a child was not started: err is -errno, *why the reason if there is one
+ * already, else it is set to static text here.  The status a client
+ * understands.
+ */
+enum grpc_status svc_refusal(int err, const char **why);
 
 /* SshService.Shell, svc_shell.c. */
 void	 svc_shell_message(struct grpc_call *c, const ProtobufCMessage *req);

@@ -1,8 +1,9 @@
 /*
  * SshService.Exec: one stream, one command.  Order on the wire: pty (only if
  * asked for), stdout and stderr as they come, exactly one exit_code, then OK
- * (EX-01..EX-05).  Every failure to start is told on stderr with an exit
- * code, since that is what the user's client shows.
+ * (EX-01..EX-05).  A program that can't be run is told on stderr with an exit
+ * code, as a shell does; a start that is refused, or fails before there is a
+ * child to say so, on stderr and with a status.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -31,13 +32,14 @@
 
 struct exec {
 	struct svc	*svc;
-	struct grpc_call *call;		/* NULL: the client is gone */
+	struct grpc_call *call;		/* NULL: it is over, or lost */
 	struct grpc_work *work;
 	struct task	*task;
 	struct stream	 stream;
 	bool		 starting;	/* counted in svc->starting */
 	bool		 pty;
 	bool		 over;		/* exit_code waits for room */
+	char		 notice[160];	/* waits for room */
 	int		 exit_code;
 	struct loop_task end;		/* say_end() from a clean stack */
 };
@@ -70,26 +72,80 @@ send_exit(struct grpc_call *c, int code)
 	return grpc_send(c, &resp.base);
 }
 
-/* False: no room yet, svc_exec_writable() comes back. */
-static bool
-say_end(struct exec *ex)
+static int
+send_error(struct grpc_call *c, const char *text, const char *eol)
 {
-	if (send_exit(ex->call, ex->exit_code) == -ENOBUFS)
+	char	line[512];
+	int	n = snprintf(line, sizeof line, "k8shell: %s%s", text, eol);
+
+	return n > 0 && (size_t)n < sizeof line ?
+	    grpc_send_bytes(c, FIELD_STDERR, line, (size_t)n) : 0;
+}
+
+/* False: no room yet, writable() comes back. */
+static bool
+say_notice(struct exec *ex)
+{
+	if (ex->notice[0] == '\0')
+		return true;
+	if (send_error(ex->call, ex->notice, ex->pty ? "\r\n" : "\n") ==
+	    -ENOBUFS)
 		return false;
-	grpc_finish(ex->call, GRPC_OK, "%s", "");
-	task_destroy(ex->task);
-	exec_free(ex);
+	ex->notice[0] = '\0';
 	return true;
 }
 
+/*
+ * The exit code, if there is room; without it the status can't be OK, or the
+ * client would report success.
+ */
 static void
-send_error(struct grpc_call *c, const char *text)
+say_end(struct exec *ex)
 {
-	char	line[512];
-	int	n = snprintf(line, sizeof line, "k8shell: %s\n", text);
+	int	r;
 
-	if (n > 0 && (size_t)n < sizeof line)
-		grpc_send_bytes(c, FIELD_STDERR, line, (size_t)n);
+	if (!say_notice(ex) ||
+	    (r = send_exit(ex->call, ex->exit_code)) == -ENOBUFS)
+		return;
+	if (r == 0)
+		grpc_finish(ex->call, GRPC_OK, "%s", "");
+	else
+		grpc_finish(ex->call, GRPC_RESOURCE_EXHAUSTED,
+		    "exit code %d not sent: %s", ex->exit_code, strerror(-r));
+	task_destroy(ex->task);
+	exec_free(ex);
+}
+
+static void
+on_gone(void *arg)
+{
+	struct exec	*ex = arg;
+
+	grpc_work_done(ex->work);
+	exec_free(ex);
+}
+
+/* The slot stays taken until the processes are gone. */
+static void
+hang_up(struct exec *ex)
+{
+	ex->work = grpc_work_begin(ex->call);
+	ex->call = NULL;
+	left_start(ex);
+	task_hangup(ex->task, on_gone, ex);
+}
+
+/* Bytes were lost: nothing true can be said any more. */
+static void
+give_up(struct exec *ex, const char *what, int err)
+{
+	struct grpc_call	*c = ex->call;
+
+	log_warn("grpc-exec", "%s: %s lost: %s", ex->stream.id, what,
+	    strerror(-err));
+	hang_up(ex);
+	grpc_finish(c, GRPC_RESOURCE_EXHAUSTED, "%s lost: %s", what,
+	    strerror(-err));
 }
 
 static int
@@ -120,33 +176,31 @@ on_started(void *arg, enum child_stage stage, int err, const char *path,
 	char		 text[400];
 
 	left_start(ex);
-	if (ex->call == NULL)
-		return;
 	if (stage != CHILD_OK) {
 		snprintf(text, sizeof text, "%s: %.256s: %s",
-		    child_stage_name(stage), path != NULL ? path : "",
+		    child_stage_name(stage), path != NULL ? path : "?",
 		    strerror(err));
 		log_info("grpc-exec", "%s: %s", ex->stream.id, text);
-		send_error(ex->call, text);
+		send_error(ex->call, text, "\n");
 		ex->exit_code = code_of_failure(stage, err);
 		return;
 	}
 	if (ex->pty)
 		send_pty(ex->call, task_tty(ex->task));
 	if (cwd_err != 0) {
-		snprintf(text, sizeof text, "no home directory (%s), running "
-		    "in /", strerror(cwd_err));
-		log_warn("grpc-exec", "%s: %s", ex->stream.id, text);
-		send_error(ex->call, text);
+		snprintf(ex->notice, sizeof ex->notice, "no home directory "
+		    "(%s), running in /", strerror(cwd_err));
+		log_warn("grpc-exec", "%s: %s", ex->stream.id, ex->notice);
 	}
 }
 
+/* Asked before anything is read, so the notice comes first. */
 static size_t
 on_room(void *arg)
 {
 	struct exec	*ex = arg;
 
-	return ex->call != NULL ? grpc_room(ex->call) : 0;
+	return say_notice(ex) ? grpc_room(ex->call) : 0;
 }
 
 static void
@@ -159,8 +213,7 @@ on_output(void *arg, enum task_stream s, const void *p, size_t n)
 	r = grpc_send_bytes(ex->call,
 	    s == TASK_STDOUT ? FIELD_STDOUT : FIELD_STDERR, p, n);
 	if (r < 0)
-		log_warn("grpc-exec", "%s: output dropped: %s", ex->stream.id,
-		    strerror(-r));
+		give_up(ex, "output", r);
 }
 
 static void
@@ -168,8 +221,7 @@ on_writable(void *arg)
 {
 	struct exec	*ex = arg;
 
-	if (ex->call != NULL)
-		grpc_resume(ex->call);
+	grpc_resume(ex->call);
 }
 
 static void
@@ -188,6 +240,7 @@ on_finished(void *arg, const struct reap_exit *e)
 	log_info("grpc-exec", "%s: ended, status %d", ex->stream.id,
 	    ex->exit_code);
 	ex->over = true;
+	grpc_resume(ex->call);		/* what still comes is dropped */
 	loop_later(ex->svc->loop, &ex->end);
 }
 
@@ -274,6 +327,7 @@ exec_begin(struct grpc_call *c, const K8shelld__CommandDetails *req,
 	struct account	*a = NULL;
 	struct exec	*ex = NULL;
 	const char	*why = NULL;
+	enum grpc_status status;
 	int		 r;
 
 	if (!svc_may_start(svc))
@@ -293,9 +347,10 @@ exec_begin(struct grpc_call *c, const K8shelld__CommandDetails *req,
 	account_destroy(a);
 	if (r < 0) {
 		free(ex);
-		why = why != NULL ? why : strerror(-r);
-		send_error(c, why);
-		grpc_finish(c, svc_status_of_errno(r), "%s", why);
+		status = svc_refusal(r, &why);
+		log_info("grpc-exec", "%s: refused: %s", id, why);
+		send_error(c, why, "\n");
+		grpc_finish(c, status, "%s", why);
 		return;
 	}
 	grpc_call_set_arg(c, ex);
@@ -304,8 +359,14 @@ exec_begin(struct grpc_call *c, const K8shelld__CommandDetails *req,
 static void
 exec_input(struct exec *ex, const ProtobufCBinaryData *data)
 {
-	if (task_input(ex->task, data->data, data->len) == 0)
+	int	r;
+
+	if ((r = task_input(ex->task, data->data, data->len)) == 0)
 		ex->stream.bytes_in += data->len;
+	else if (r != -EPIPE) {		/* that is the program's own wish */
+		give_up(ex, "input", r);
+		return;
+	}
 	if (task_input_queued(ex->task) >= TASK_INPUT_MAX)
 		grpc_pause(ex->call);
 }
@@ -380,15 +441,6 @@ svc_exec_writable(struct grpc_call *c)
 		task_resume(ex->task);
 }
 
-static void
-on_gone(void *arg)
-{
-	struct exec	*ex = arg;
-
-	grpc_work_done(ex->work);
-	exec_free(ex);
-}
-
 void
 svc_exec_gone(struct grpc_call *c)
 {
@@ -402,8 +454,5 @@ svc_exec_gone(struct grpc_call *c)
 		return;
 	}
 	log_info("grpc-exec", "%s: client gone, hanging up", ex->stream.id);
-	ex->work = grpc_work_begin(c);
-	ex->call = NULL;
-	left_start(ex);
-	task_hangup(ex->task, on_gone, ex);
+	hang_up(ex);
 }

@@ -67,6 +67,36 @@ refuse(struct grpc_call *c, enum grpc_status status, const char *why)
 	grpc_finish(c, status, "%s", why);
 }
 
+/*
+ * A slot of the server stays taken until the processes behind the call are
+ * gone: a client can't start shells faster than they end (Rapid Reset).
+ */
+static void
+work_done(void *arg)
+{
+	grpc_work_done(arg);
+}
+
+static void
+hang_up(struct shell *sh)
+{
+	if (sh->session != NULL)
+		session_lost(sh->session, work_done,
+		    grpc_work_begin(sh->call));
+	left_start(sh);
+}
+
+/* Bytes were lost: what follows would not be what was typed or printed. */
+static void
+give_up(struct shell *sh, const char *what, int err)
+{
+	log_warn("grpc-shell", "%s lost: %s", what, strerror(-err));
+	hang_up(sh);
+	grpc_finish(sh->call, GRPC_RESOURCE_EXHAUSTED, "%s lost: %s", what,
+	    strerror(-err));
+	free(sh);
+}
+
 static void
 on_started(void *arg, const char *tty)
 {
@@ -91,7 +121,7 @@ on_output(void *arg, const void *p, size_t n)
 	int		 r;
 
 	if ((r = grpc_send_bytes(sh->call, FIELD_DATA, p, n)) < 0)
-		log_warn("grpc-shell", "output dropped: %s", strerror(-r));
+		give_up(sh, "output", r);
 }
 
 static void
@@ -102,8 +132,8 @@ on_writable(void *arg)
 	grpc_resume(sh->call);
 }
 
-/* False: no room yet, svc_shell_writable() comes back. */
-static bool
+/* If there is room; else svc_shell_writable() comes back. */
+static void
 say_end(struct shell *sh)
 {
 	K8shelld__ShellResponse	resp;
@@ -112,13 +142,12 @@ say_end(struct shell *sh)
 	resp.response_case = K8SHELLD__SHELL_RESPONSE__RESPONSE_TERMINATE;
 	resp.terminate = 1;
 	if (sh->why[0] == '\0' && grpc_send(sh->call, &resp.base) == -ENOBUFS)
-		return false;
+		return;
 	if (sh->why[0] != '\0')
 		refuse(sh->call, GRPC_FAILED_PRECONDITION, sh->why);
 	else
 		grpc_finish(sh->call, GRPC_OK, "%s", "");
 	free(sh);
-	return true;
 }
 
 static void
@@ -132,6 +161,7 @@ on_ended(void *arg, const char *why)
 	session_release(sh->session);
 	sh->session = NULL;
 	sh->over = true;
+	grpc_resume(sh->call);		/* what still comes is dropped */
 	say_end(sh);
 }
 
@@ -182,6 +212,7 @@ shell_begin(struct grpc_call *c, const K8shelld__ShellStartRequest *req,
 	struct account	*a = NULL;
 	struct shell	*sh = NULL;
 	const char	*why = NULL;
+	enum grpc_status status;
 	int		 r;
 
 	if ((why = unservable(req)) != NULL)
@@ -201,8 +232,9 @@ shell_begin(struct grpc_call *c, const K8shelld__ShellStartRequest *req,
 		free(sh);
 		if (r == -EEXIST)
 			why = "session-id is in use";
-		refuse(c, svc_status_of_errno(r),
-		    why != NULL ? why : strerror(-r));
+		status = svc_refusal(r, &why);
+		log_info("grpc-shell", "session %s: refused: %s", id, why);
+		refuse(c, status, why);
 		return;
 	}
 	sh->starting = true;
@@ -216,6 +248,7 @@ svc_shell_message(struct grpc_call *c, const ProtobufCMessage *m)
 	const K8shelld__ShellRequest	*req = (const void *)m;
 	struct shell			*sh = grpc_call_arg(c);
 	const char			*id;
+	int				 r;
 
 	if (sh == NULL) {
 		if ((id = svc_stream_id(c, "session-id")) == NULL)
@@ -232,28 +265,11 @@ svc_shell_message(struct grpc_call *c, const ProtobufCMessage *m)
 	if (req->request_case != K8SHELLD__SHELL_REQUEST__REQUEST_DATA ||
 	    sh->session == NULL)
 		return;
-	session_input(sh->session, req->data.data, req->data.len);
-	if (session_input_full(sh->session))
+	r = session_input(sh->session, req->data.data, req->data.len);
+	if (r < 0 && r != -EPIPE)	/* that is the shell's own wish */
+		give_up(sh, "input", r);
+	else if (session_input_full(sh->session))
 		grpc_pause(c);
-}
-
-/*
- * A slot of the server stays taken until the processes behind the call are
- * gone: a client can't start shells faster than they end (Rapid Reset).
- */
-static void
-work_done(void *arg)
-{
-	grpc_work_done(arg);
-}
-
-static void
-hang_up(struct shell *sh)
-{
-	if (sh->session != NULL)
-		session_lost(sh->session, work_done,
-		    grpc_work_begin(sh->call));
-	left_start(sh);
 }
 
 void

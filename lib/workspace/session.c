@@ -36,6 +36,7 @@ struct session {
 	bool			 pty;
 	char			*subject;
 	char			 why[WHY_MAX];	/* of a failed start */
+	char			 notice[128];	/* waits for room */
 	const struct session_client *client;	/* NULL: nobody listens */
 	void			*client_arg;
 	void			(*done)(void *arg);
@@ -133,37 +134,43 @@ on_started(void *arg, enum child_stage stage, int err, const char *path,
 
 	if (stage != CHILD_OK) {
 		snprintf(ss->why, sizeof ss->why, "cannot start a shell: "
-		    "%s: %s: %s", child_stage_name(stage),
+		    "%s: %.128s: %s", child_stage_name(stage),
 		    path != NULL ? path : "no shell in this image",
 		    strerror(err));
 		log_warn("grpc-shell", "session %s: %s", id, ss->why);
 		return;
 	}
 	ss->state = LIVE;
-	snprintf(ss->stream.params, sizeof ss->stream.params, "cmd=%s, pid=%d",
+	snprintf(ss->stream.params, sizeof ss->stream.params, "cmd=%.200s, pid=%d",
 	    path, (int)task_pid(ss->task));
 	log_info("grpc-shell", "session %s: started %s as pid %d", id, path,
 	    (int)task_pid(ss->task));
 	if (ss->client == NULL)
 		return;
 	ss->client->started(ss->client_arg, task_tty(ss->task));
-	if (cwd_err != 0 && ss->client != NULL) {
-		char	text[128];
-		int	n = snprintf(text, sizeof text, "k8shell: no home "
-			    "directory (%s), starting in /%s\n",
-			    strerror(cwd_err), ss->pty ? "\r" : "");
-
+	if (cwd_err != 0) {
+		snprintf(ss->notice, sizeof ss->notice, "k8shell: no home "
+		    "directory (%s), starting in /%s\n", strerror(cwd_err),
+		    ss->pty ? "\r" : "");
 		log_warn("grpc-shell", "session %s: home: %s", id,
 		    strerror(cwd_err));
-		ss->client->output(ss->client_arg, text, (size_t)n);
 	}
 }
 
+/* Asked before anything is read, so the notice comes first. */
 static size_t
 on_room(void *arg)
 {
 	struct session	*ss = arg;
+	size_t		 room, n = strlen(ss->notice);
 
+	if (ss->client == NULL)
+		return 0;
+	room = ss->client->room(ss->client_arg);
+	if (n == 0 || room < n)
+		return n == 0 ? room : 0;
+	ss->client->output(ss->client_arg, ss->notice, n);
+	ss->notice[0] = '\0';
 	return ss->client != NULL ? ss->client->room(ss->client_arg) : 0;
 }
 
@@ -437,8 +444,11 @@ session_cwd(const struct session *ss, char *out, size_t outlen)
 	if (ss->state != LIVE)
 		return -ESRCH;
 	snprintf(link, sizeof link, "/proc/%d/cwd", (int)task_pid(ss->task));
-	if ((n = readlink(link, raw, sizeof raw)) < 0)
-		return errno == ENOENT ? -ESRCH : -errno;
+	/* A zombie has no directory any more, nobody has one without /proc. */
+	if ((n = readlink(link, raw, sizeof raw)) < 0 && errno == ENOENT)
+		return access("/proc/self", F_OK) == 0 ? -ESRCH : -ENOENT;
+	if (n < 0)
+		return -errno;
 	utf8_repair(raw, (size_t)n, out, outlen);
 	return 0;
 }

@@ -187,6 +187,8 @@ finish(struct task *t)
 static void
 drain_on(struct task *t)
 {
+	if (t->state != DRAINING)
+		return;			/* room() had enough of it */
 	if (t->out.eof && t->err.eof)
 		finish(t);
 	else if (room_of(t) > 0)
@@ -412,6 +414,7 @@ on_exited(void *arg, const struct reap_exit *e)
 	}
 	set_state(t, DRAINING);
 	input_drop(t);
+	input_tell_writable(t);		/* what still comes is dropped */
 	drain_on(t);
 	if (t->state != OVER)
 		update_interest(t);
