@@ -224,20 +224,24 @@ start_oidc(struct daemon *d)
 static int
 standalone_token(struct daemon *d)
 {
-	int	r;
+	const char	*given = d->opt->token_file, *why;
+	int		 r;
 
-	if (!d->opt->standalone || !d->opt->has_port)
+	if (given != NULL && !d->opt->standalone)
+		return fail("token file", "%s: only with --standalone", given);
+	if (given == NULL && (!d->opt->standalone || !d->opt->has_port ||
+	    d->identity->key != NULL))
 		return 0;
-	if (d->opt->token_file != NULL) {
-		snprintf(d->token_file, sizeof d->token_file, "%s",
-		    d->opt->token_file);
-		return 0;
-	}
-	if (d->identity->key != NULL)
-		return 0;
-	if ((r = rundir_token(d->run_dir, d->token_file,
-	    sizeof d->token_file)) < 0)
+	if (given != NULL)
+		r = str_format(d->token_file, sizeof d->token_file, "%s",
+		    given);
+	else
+		r = rundir_token(d->run_dir, d->token_file,
+		    sizeof d->token_file);
+	if (r < 0)
 		return fail("token file", "%s", strerror(-r));
+	if (gate_token_check(d->token_file, &why) < 0)
+		return fail("token file", "%s: %s", d->token_file, why);
 	log_info(COMPONENT, "TCP callers present the token in %s",
 	    d->token_file);
 	return 0;

@@ -49,7 +49,7 @@ struct gate {
 	int64_t			 renewal_sought;
 	/* The shared token, and the second it was read in. */
 	char			*shared;
-	int64_t			 shared_read;
+	int64_t			 shared_time;
 	struct waiting		*waiting;
 	unsigned		 nwaiting;
 };
@@ -406,26 +406,57 @@ wait_for_keys(struct gate *g, struct grpc_peer *peer, struct grpc_call *c,
 	return GRPC_AUTH_PENDING;
 }
 
+/* The token in a file, without the blanks around it.  0, or -errno, *why. */
+static int
+shared_read(const char *path, char **token, const char **why)
+{
+	char	*text, *start;
+	size_t	 n;
+	int	 r;
+
+	if ((r = file_read(path, JWT_TOKEN_MAX, &text, &n)) < 0) {
+		*why = r == -EFBIG ? "too long for a token" : strerror(-r);
+		return r;
+	}
+	start = str_trim(text);
+	if (strlen(start) < GATE_SHARED_MIN) {
+		*why = "shorter than 16 bytes";
+		r = -EINVAL;
+	} else if ((*token = token_copy(start, strlen(start))) == NULL) {
+		*why = no_memory;
+		r = -ENOMEM;
+	}
+	secret_wipe(text, n);
+	free(text);
+	return r;
+}
+
+_Static_assert(GATE_SHARED_MIN == 16, "as the text says");
+
+int
+gate_token_check(const char *path, const char **why)
+{
+	char	*token = NULL;
+	int	 r;
+
+	r = shared_read(path, &token, why);
+	token_free(token);
+	return r;
+}
+
 /* The file again, if the last look was in another second. */
 static void
 shared_update(struct gate *g)
 {
-	char	*text, *start;
-	size_t	 n;
-	int64_t	 t = now(g);
+	const char	*why;
+	int64_t		 t = now(g);
 
-	if (t == g->shared_read)
+	if (t == g->shared_time)
 		return;
-	g->shared_read = t;
+	g->shared_time = t;
 	token_free(g->shared);
 	g->shared = NULL;
-	if (file_read(g->opt.token_file, JWT_TOKEN_MAX, &text, &n) < 0)
-		return;
-	start = str_trim(text);
-	if (strlen(start) >= GATE_SHARED_MIN)
-		g->shared = token_copy(start, strlen(start));
-	secret_wipe(text, n);
-	free(text);
+	(void)shared_read(g->opt.token_file, &g->shared, &why);
 }
 
 static bool

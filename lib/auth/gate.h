@@ -61,6 +61,10 @@ struct gate_options {
 	int64_t			 (*wall)(void);	/* NULL: loop_wall; tests */
 };
 
+/* 0 if path holds a token that may be shared, else -errno; *why: static text
+ * that names the fault. */
+int	 gate_token_check(const char *path, const char **why);
+
 /* NULL: out of memory. */
 struct gate *gate_create(struct loop *l, const struct gate_options *opt);
 /* Before its oidc; pending calls are forgotten.  NULL is allowed. */

@@ -101,3 +101,57 @@ def test_standalone_port_needs_the_token(start):
     assert handshake(d, None) == 16
     assert handshake(d, "Bearer " + token[:-1]) == 16
     assert handshake(d, "Bearer " + token) == 0
+
+
+@pytest.mark.parametrize("text,why", [
+    (None, "No such file or directory"),
+    ("", "shorter than 16 bytes"),
+    ("  fifteen-bytes-x\n\n", "shorter than 16 bytes"),
+    ("x" * 9000, "too long for a token"),
+    ("folder", "directory"),
+])
+def test_standalone_token_file_must_hold_a_token(tmp_path, text, why):
+    """Nobody could call, and nobody would know why."""
+    path = tmp_path / "the-token"
+    if text == "folder":
+        path.mkdir()
+    elif text is not None:
+        path.write_text(text)
+    d = harness.Daemon(tmp_path, config=None, wait=False,
+                       args=["--port", "0", "--token-file", str(path)])
+    assert d.proc.wait(10) == 1
+    lines = [l for l in d.log().splitlines() if "the-token" in l]
+    d.stop(check=False)
+    assert len(lines) == 1 and "token file: " in lines[0]
+    assert why in lines[0]
+
+
+def test_standalone_token_file_of_sixteen_bytes_is_fine(start, tmp_path):
+    path = tmp_path / "the-token"
+    path.write_text("sixteen-bytes-xy\n")
+    d = start(config=None, args=["--port", "0", "--token-file", str(path)])
+    d.sock = None
+    assert handshake(d, "Bearer sixteen-bytes-xy") == 0
+    assert handshake(d, "Bearer sixteen-bytes-xz") == 16
+
+
+def test_standalone_broken_token_of_its_own_is_told(tmp_path):
+    """A crash in the middle of writing it, say."""
+    run = tmp_path / "run"
+    run.mkdir(mode=0o700)
+    (run / "token").write_text("")
+    d = harness.Daemon(tmp_path, config=None, wait=False,
+                       args=["--port", "0"])
+    assert d.proc.wait(10) == 1
+    assert "run/token: shorter than 16 bytes" in d.log()
+    d.stop(check=False)
+
+
+def test_token_file_is_not_ignored_by_a_platform_daemon(tmp_path, home):
+    path = tmp_path / "the-token"
+    path.write_text("sixteen-bytes-xy\n")
+    d = harness.Daemon(tmp_path, wait=False,
+                       args=["--token-file", str(path)])
+    assert d.proc.wait(10) == 1
+    assert "the-token: only with --standalone" in d.log()
+    d.stop(check=False)
