@@ -240,9 +240,25 @@ shed_capabilities(const struct child_user *u)
 	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1 ? -errno : 0;
 }
 
+/*
+ * A user namespace may forbid this to its root (user_namespaces(7)).  If he
+ * stays who he is, he keeps the groups he has, and gains nothing.
+ */
+static int
+set_groups(const struct child_user *u, bool *kept)
+{
+	*kept = false;
+	if (setgroups(u->ngroups, u->groups) == 0)
+		return 0;
+	if (errno != EPERM || getuid() != u->uid || getgid() != u->gid)
+		return -errno;
+	*kept = true;
+	return 0;
+}
+
 /* 0, or -EPERM if the kernel says we are not who we asked to be. */
 static int
-verify_ids(const struct child_user *u)
+verify_ids(const struct child_user *u, bool any_groups)
 {
 	uid_t	ruid, euid, suid;
 	gid_t	rgid, egid, sgid;
@@ -252,7 +268,7 @@ verify_ids(const struct child_user *u)
 		return -errno;
 	if (ruid != u->uid || euid != u->uid || suid != u->uid ||
 	    rgid != u->gid || egid != u->gid || sgid != u->gid ||
-	    getgroups(0, NULL) != (int)u->ngroups)
+	    (!any_groups && getgroups(0, NULL) != (int)u->ngroups))
 		return -EPERM;
 	return 0;
 }
@@ -260,15 +276,17 @@ verify_ids(const struct child_user *u)
 static int
 become(const struct child_user *u)
 {
+	bool	kept;
 	int	r;
 
 	if ((r = shed_capabilities(u)) < 0 || !u->change)
 		return r;
-	if (setgroups(u->ngroups, u->groups) == -1 ||
-	    setresgid(u->gid, u->gid, u->gid) == -1 ||
+	if ((r = set_groups(u, &kept)) < 0)
+		return r;
+	if (setresgid(u->gid, u->gid, u->gid) == -1 ||
 	    setresuid(u->uid, u->uid, u->uid) == -1)
 		return -errno;
-	return verify_ids(u);
+	return verify_ids(u, kept);
 }
 
 /* 0, or why it is "/" instead. */

@@ -336,6 +336,30 @@ def test_runs_without_root_standalone(tmp_path):
         d.stop()
 
 
+def test_T19_root_of_a_user_namespace_without_setgroups(tmp_path):
+    """unshare -r, a rootless container of one uid: there is no one else."""
+    os.chmod(tmp_path, 0o777)
+    for parent in list(tmp_path.parents)[:3]:
+        if str(parent).startswith("/tmp/"):
+            os.chmod(parent, 0o755)
+    d = harness.Daemon(tmp_path, config=None, user=harness.UID,
+                       wrapper=["unshare", "-r"], env={"HOME": "/tmp"},
+                       args=["--port", "0"])
+    try:
+        with open(os.path.join(d.run_dir, "token")) as f:
+            token = f.read().strip()
+        with d.stub(token=token) as stub:
+            r = stub.exec("id -u; cat /proc/self/setgroups")
+            assert (r.out, r.code) == (b"0\ndeny\n", 0), r.err
+            t = Talk(stub, "Shell", "sh-userns-1").start()
+            t.type("id -u; exit\n")
+            assert t.finish() == grpc.StatusCode.OK
+            r = stub.exec("id", as_user="daemon")
+            assert (r.code, r.out) == (1, b"") and b"user ids" in r.err
+    finally:
+        d.stop()
+
+
 def test_T28_children_get_the_original_descriptor_limit(start):
     d = start(wrapper=["prlimit", "--nofile=777:9999"])
     with open("/proc/%d/limits" % d.pid) as f:
