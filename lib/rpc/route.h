@@ -13,8 +13,11 @@
 struct h2_stream;
 struct hpack_list;
 
-/* True: the request was taken and answered here. */
+/* True: the request is taken, and answered unless its body is to come. */
 bool	 route_request(struct h2_stream *s, const struct hpack_list *list,
 	    bool end);
+
+/* The body of a request that was taken has ended; its bytes are gone. */
+void	 route_ended(struct h2_stream *s);
 
 #endif

@@ -11,3 +11,9 @@ route_request(struct h2_stream *s, const struct hpack_list *list, bool end)
 	(void)end;
 	return false;
 }
+
+void
+route_ended(struct h2_stream *s)
+{
+	(void)s;
+}

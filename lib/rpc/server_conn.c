@@ -10,26 +10,19 @@
 
 #include "net/conn.h"
 #include "net/tls.h"
+#include "rpc/route.h"
 #include "rpc/server_impl.h"
 
-/* h2_stream_arg() of a stream that carries no call. */
-static char	plain_stream;
+/* h2_stream_arg() of streams that carry no call. */
+static char	plain_stream, routed_stream;
 
 static void	conn_schedule(struct server_conn *sc);
 static void	conn_settle(struct server_conn *sc);
 
-bool
-conn_stream_is_plain(const struct server_conn *sc, struct h2_stream *s)
-{
-	(void)sc;
-	return h2_stream_arg(s) == &plain_stream;
-}
-
 void
-conn_stream_set_plain(struct server_conn *sc, struct h2_stream *s)
+conn_stream_set_plain(struct h2_stream *s, bool routed)
 {
-	(void)sc;
-	h2_stream_set_arg(s, &plain_stream);
+	h2_stream_set_arg(s, routed ? &routed_stream : &plain_stream);
 }
 
 static struct grpc_call *
@@ -37,7 +30,7 @@ call_of(struct h2_stream *s)
 {
 	void	*arg = h2_stream_arg(s);
 
-	return arg == &plain_stream ? NULL : arg;
+	return arg == &plain_stream || arg == &routed_stream ? NULL : arg;
 }
 
 /* -- events of the h2 session --------------------------------------------- */
@@ -52,8 +45,10 @@ on_headers(void *arg, struct h2_stream *s, const struct hpack_list *list,
 	sc->active_ms = loop_now(sc->server->loop);
 	if (c != NULL)			/* request trailers say nothing */
 		call_data(c, NULL, 0, end);
-	else if (!conn_stream_is_plain(sc, s))
+	else if (h2_stream_arg(s) == NULL)
 		request_headers(sc, s, list, end);
+	else if (end && h2_stream_arg(s) == &routed_stream)
+		route_ended(s);
 }
 
 static void
@@ -66,6 +61,8 @@ on_data(void *arg, struct h2_stream *s, const uint8_t *p, size_t n, bool end)
 		call_data(c, p, n, end);
 	else if (n > 0)
 		h2_consume(s, n);
+	if (end && h2_stream_arg(s) == &routed_stream)
+		route_ended(s);
 }
 
 static void

@@ -177,10 +177,9 @@ void	 conn_unstall(struct server_conn *sc);
 void	 conn_drain(struct server_conn *sc);	/* graceful GOAWAY */
 void	 conn_is_authentic(struct server_conn *sc);
 void	 conn_sweep_at(struct server_conn *sc, uint64_t due);
-/* Marks streams that carry no call; their DATA is discarded. */
-bool	 conn_stream_is_plain(const struct server_conn *sc,
-	    struct h2_stream *s);
-void	 conn_stream_set_plain(struct server_conn *sc, struct h2_stream *s);
+/* Marks streams that carry no call; their DATA is discarded.  routed: and
+ * route_ended() is told of its end. */
+void	 conn_stream_set_plain(struct h2_stream *s, bool routed);
 
 /* server_request.c */
 void	 request_headers(struct server_conn *sc, struct h2_stream *s,

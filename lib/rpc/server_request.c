@@ -357,7 +357,7 @@ request_headers(struct server_conn *sc, struct h2_stream *s,
 	enum grpc_status	 status;
 	bool			 grpc;
 
-	conn_stream_set_plain(sc, s);		/* until it is a call */
+	conn_stream_set_plain(s, false);	/* until it is a call */
 	if (list->oversize) {
 		answer_status(sc, s, GRPC_RESOURCE_EXHAUSTED,
 		    "header list too large");
@@ -366,6 +366,7 @@ request_headers(struct server_conn *sc, struct h2_stream *s,
 	request_read(&rq, list);
 	grpc = type_is_grpc(rq.type);
 	if (!grpc && route_request(s, list, end)) {
+		conn_stream_set_plain(s, true);
 		if (sc->server->opt.auth.check == NULL)
 			conn_is_authentic(sc);
 	} else if (rq.method == NULL || strcmp(rq.method, "POST") != 0) {
