@@ -1,9 +1,11 @@
 #include <errno.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/buf.h"
 #include "base/str.h"
 #include "net/http1.h"
+#include "net/http1_impl.h"
 
 #define CHUNK_DIGITS_MAX	8
 
@@ -12,7 +14,17 @@ fail(struct http1 *h, int why, const char *text)
 {
 	h->state = HTTP1_BROKEN;
 	h->error = text;
+	h->refusal = why == -EMSGSIZE ? 431 : 400;
 	return why;
+}
+
+static int
+too_large(struct http1 *h)
+{
+	int	r = fail(h, -EMSGSIZE, "body is too large");
+
+	h->refusal = 413;
+	return r;
 }
 
 static bool
@@ -30,8 +42,8 @@ is_token_char(char c)
 	    (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
 }
 
-static bool
-is_token(const char *s)
+bool
+http1_is_token(const char *s)
 {
 	size_t	i;
 
@@ -41,8 +53,8 @@ is_token(const char *s)
 }
 
 /* RFC 9110 5.5: visible, blank, or above ASCII. */
-static bool
-is_text(const char *s)
+bool
+http1_is_text(const char *s)
 {
 	for (; *s != '\0'; s++)
 		if (((unsigned char)*s < 0x20 && *s != '\t') || *s == 0x7f)
@@ -55,7 +67,8 @@ restart(struct http1 *h)
 {
 	h->state = HTTP1_START;
 	h->status = 0;
-	h->chunked = h->has_length = h->cr = h->old = false;
+	h->method = h->target = NULL;
+	h->chunked = h->has_length = h->has_host = h->cr = h->old = false;
 	h->length = 0;
 	h->line = h->used = 0;
 	h->nfields = h->ntrailers = 0;
@@ -67,6 +80,13 @@ http1_init_response(struct http1 *h, uint64_t body_max)
 	memset(h, 0, sizeof *h);
 	h->body_max = body_max;
 	restart(h);
+}
+
+void
+http1_init_request(struct http1 *h, uint64_t body_max)
+{
+	http1_init_response(h, body_max);
+	h->request = true;
 }
 
 void
@@ -118,13 +138,55 @@ status_line(struct http1 *h, const char *s)
 	h->old = s[7] == '0';
 	s += 9;
 	if (!is_digit(s[0]) || !is_digit(s[1]) || !is_digit(s[2]) ||
-	    s[3] != ' ' || !is_text(s + 4))
+	    s[3] != ' ' || !http1_is_text(s + 4))
 		return fail(h, -EPROTO, "malformed status line");
 	h->status = (unsigned)((s[0] - '0') * 100 + (s[1] - '0') * 10 +
 	    (s[2] - '0'));
 	if (h->status < 100 || h->status > 599)
 		return fail(h, -EPROTO, "status code out of range");
 	return 0;
+}
+
+/* No blank, control or other byte that could split the line. */
+bool
+http1_is_visible(const char *s)
+{
+	for (; *s != '\0'; s++)
+		if (*s <= 0x20 || *s >= 0x7f)
+			return false;
+	return true;
+}
+
+/* "HTTP/1.1" or "HTTP/1.0". */
+static int
+request_version(struct http1 *h, const char *s)
+{
+	if (strcmp(s, "HTTP/1.1") == 0 || strcmp(s, "HTTP/1.0") == 0) {
+		h->old = s[7] == '0';
+		return 0;
+	}
+	(void)fail(h, -EPROTO, "not an HTTP/1 request");
+	if (strncmp(s, "HTTP/", 5) == 0 &&
+	    s[5 + strspn(s + 5, "0123456789.")] == '\0')
+		h->refusal = 505;
+	return -EPROTO;
+}
+
+/* RFC 9112 3: "GET /path HTTP/1.1", single blanks, origin form only. */
+static int
+request_line(struct http1 *h, char *s)
+{
+	char	*target = strchr(s, ' '), *version;
+
+	if (target == NULL || (version = strchr(target + 1, ' ')) == NULL)
+		return fail(h, -EPROTO, "malformed request line");
+	*target++ = '\0';
+	*version++ = '\0';
+	if (!http1_is_token(s) || target[0] != '/' || !http1_is_visible(target))
+		return fail(h, -EPROTO, "malformed request line");
+	h->method = s;
+	h->target = target;
+	return request_version(h, version);
 }
 
 /* RFC 9112 5: no blank before the colon, no folding, blanks round the value
@@ -137,7 +199,7 @@ field_split(struct http1 *h, char *s, struct http1_field *f)
 	if (colon == NULL)
 		return fail(h, -EPROTO, "header line without a colon");
 	*colon = '\0';
-	if (!is_token(s) || !is_text(colon + 1))
+	if (!http1_is_token(s) || !http1_is_text(colon + 1))
 		return fail(h, -EPROTO, "malformed header field");
 	for (c = s; *c != '\0'; c++)
 		if (*c >= 'A' && *c <= 'Z')
@@ -151,7 +213,31 @@ field_split(struct http1 *h, char *s, struct http1_field *f)
 	return 0;
 }
 
-/* The two fields that say where the message ends, RFC 9112 6. */
+/*
+ * RFC 9112 3.2: host and port, or nothing.  Which host does not matter: the
+ * clients of the platform say "unix".
+ */
+static bool
+is_host(const char *s)
+{
+	size_t	n = strspn(s, "abcdefghijklmnopqrstuvwxyz"
+		    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~%!$&'()*+,;=:[]");
+
+	return s[n] == '\0';
+}
+
+static int
+field_host(struct http1 *h, const char *value)
+{
+	if (h->has_host)
+		return fail(h, -EPROTO, "host twice");
+	if (!is_host(value))
+		return fail(h, -EPROTO, "malformed host");
+	h->has_host = true;
+	return 0;
+}
+
+/* The fields that say where the message ends, RFC 9112 6, and whose it is. */
 static int
 field_framing(struct http1 *h, const struct http1_field *f)
 {
@@ -169,6 +255,8 @@ field_framing(struct http1 *h, const struct http1_field *f)
 		if (!str_ieq(value, "chunked"))
 			return fail(h, -EPROTO, "unknown transfer-encoding");
 		h->chunked = true;
+	} else if (h->request && strcmp(name, "host") == 0) {
+		return field_host(h, value);
 	}
 	return 0;
 }
@@ -189,6 +277,18 @@ field_line(struct http1 *h)
 	return HTTP1_MORE;
 }
 
+/* RFC 9110 15.2: skipped, but not for ever. */
+static int
+interim(struct http1 *h)
+{
+	if (h->status == 101)
+		return fail(h, -EPROTO, "upgrade that was not asked for");
+	if (h->ninterim++ == HTTP1_INTERIM_MAX)
+		return fail(h, -EMSGSIZE, "too many interim answers");
+	restart(h);
+	return HTTP1_MORE;
+}
+
 /* RFC 9112 6.3: how the end of the body will be known. */
 static int
 head_end(struct http1 *h)
@@ -196,21 +296,17 @@ head_end(struct http1 *h)
 	if (h->chunked && (h->has_length || h->old))
 		return fail(h, -EPROTO, "transfer-encoding with "
 		    "content-length or HTTP/1.0");
-	if (h->status == 101)
-		return fail(h, -EPROTO, "upgrade that was not asked for");
-	if (h->status < 200) {
-		if (h->ninterim++ == HTTP1_INTERIM_MAX)
-			return fail(h, -EMSGSIZE, "too many interim answers");
-		restart(h);
-		return HTTP1_MORE;
-	}
+	if (h->request && !h->has_host && !h->old)
+		return fail(h, -EPROTO, "no host");
+	if (!h->request && h->status < 200)
+		return interim(h);
 	h->left = h->length;
-	if (h->no_body || h->status == 204 || h->status == 304)
+	if (h->no_body || (h->request && !h->chunked && !h->has_length) || h->status == 204 || h->status == 304)
 		h->state = HTTP1_ENDED;
 	else if (h->chunked)
 		h->state = HTTP1_CHUNK_SIZE;
 	else if (h->has_length && h->length > h->body_max)
-		return fail(h, -EMSGSIZE, "body is too large");
+		return too_large(h);
 	else if (h->has_length)
 		h->state = h->left > 0 ? HTTP1_LENGTH : HTTP1_ENDED;
 	else
@@ -226,7 +322,15 @@ parse_start(struct http1 *h, struct buf *in)
 
 	if ((r = line_take(h, in, HTTP1_HEAD_MAX)) <= 0)
 		return r;
-	if ((r = status_line(h, h->head + h->line)) < 0)
+	if (h->request && h->head[h->line] == '\0' && h->ninterim++ == 0) {
+		restart(h);
+		return HTTP1_MORE;
+	}
+	if (h->request)
+		r = request_line(h, h->head + h->line);
+	else
+		r = status_line(h, h->head + h->line);
+	if (r < 0)
 		return r;
 	h->line = h->used;
 	h->state = HTTP1_FIELDS;
@@ -266,10 +370,10 @@ chunk_line(struct http1 *h, const char *s)
 
 	for (i = 0; i < CHUNK_DIGITS_MAX && hex_digit(s[i]) >= 0; i++)
 		size = size << 4 | (unsigned)hex_digit(s[i]);
-	if (i == 0 || (s[i] != '\0' && s[i] != ';') || !is_text(s + i))
+	if (i == 0 || (s[i] != '\0' && s[i] != ';') || !http1_is_text(s + i))
 		return fail(h, -EPROTO, "malformed chunk size");
 	if (size > h->body_max - h->taken)
-		return fail(h, -EMSGSIZE, "body is too large");
+		return too_large(h);
 	h->left = size;
 	h->state = size > 0 ? HTTP1_CHUNK_DATA : HTTP1_TRAILERS;
 	return HTTP1_MORE;
@@ -322,7 +426,7 @@ parse_body(struct http1 *h, struct buf *in)
 	if (h->state != HTTP1_UNTIL_CLOSE && n > h->left)
 		n = (size_t)h->left;
 	if (n > h->body_max - h->taken)
-		return fail(h, -EMSGSIZE, "body is too large");
+		return too_large(h);
 	h->data = buf_head(in);
 	h->len = n;
 	h->taken += n;
@@ -381,7 +485,8 @@ http1_close(struct http1 *h)
 		return HTTP1_DONE;
 	if (h->state == HTTP1_BROKEN)
 		return -EPROTO;
-	return fail(h, -EPROTO, "answer is cut short");
+	return fail(h, -EPROTO, h->request ? "request is cut short" :
+	    "answer is cut short");
 }
 
 const char *
@@ -395,63 +500,39 @@ http1_field(const struct http1 *h, const char *name)
 	return NULL;
 }
 
-/* No blank, control or other byte that could split the request line. */
+/* One element of a comma-separated list, RFC 9110 5.6.1; s goes on. */
 static bool
-is_visible(const char *s)
+list_next(const char **s, const char **item, size_t *n)
 {
-	if (*s == '\0')
-		return false;
-	for (; *s != '\0'; s++)
-		if (*s <= 0x20 || *s >= 0x7f)
-			return false;
-	return true;
+	*s += strspn(*s, " \t,");
+	*item = *s;
+	*s += strcspn(*s, ",");
+	for (*n = (size_t)(*s - *item); *n > 0 &&
+	    strchr(" \t", (*item)[*n - 1]) != NULL; (*n)--)
+		;
+	return *n > 0;
 }
 
-/* All of it or nothing: half a line would change what follows. */
-static int
-put_line(struct buf *out, const char *const *part, size_t n)
+bool
+http1_lists(const struct http1 *h, const char *name, const char *token)
 {
-	uint8_t	*p;
-	size_t	 i, len = 0;
-	int	 r;
+	const char	*s, *item;
+	size_t		 i, n;
 
-	for (i = 0; i < n; i++)
-		len += strlen(part[i]);
-	if ((r = buf_reserve(out, len, &p)) < 0)
-		return r;
-	for (i = 0; i < n; i++) {
-		memcpy(p, part[i], strlen(part[i]));
-		p += strlen(part[i]);
+	for (i = 0; i < h->nfields; i++) {
+		if (strcmp(h->head + h->fields[i].name, name) != 0)
+			continue;
+		s = h->head + h->fields[i].value;
+		while (list_next(&s, &item, &n))
+			if (n == strlen(token) &&
+			    strncasecmp(item, token, n) == 0)
+				return true;
 	}
-	buf_commit(out, len);
-	return 0;
+	return false;
 }
 
-int
-http1_put_request(struct buf *out, const char *method, const char *target,
-    const char *host)
+bool
+http1_keep_alive(const struct http1 *h)
 {
-	const char	*part[] = { method, " ", target,
-		" HTTP/1.1\r\nHost: ", host, "\r\n" };
-
-	if (!is_token(method) || target[0] != '/' || !is_visible(target) ||
-	    !is_visible(host))
-		return -EINVAL;
-	return put_line(out, part, ARRAY_LEN(part));
-}
-
-int
-http1_put_field(struct buf *out, const char *name, const char *value)
-{
-	const char	*part[] = { name, ": ", value, "\r\n" };
-
-	if (!is_token(name) || !is_text(value))
-		return -EINVAL;
-	return put_line(out, part, ARRAY_LEN(part));
-}
-
-int
-http1_put_end(struct buf *out)
-{
-	return buf_put(out, "\r\n", 2);
+	return !h->old && !http1_lists(h, "connection", "close");
 }

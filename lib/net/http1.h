@@ -5,10 +5,11 @@
  * T26 of spec/security.md asks: lines end in CRLF, no folded or repeated
  * framing fields, Content-Length or chunked but never both, every size
  * limited before it is believed.  Source: RFC 9112, section numbers at the
- * checks.  Not known here: pipelining, compression, redirects.
+ * checks.  Not known here: compression, redirects.
  *
  * Only the start line and the rules for an absent body differ between the two
- * kinds of message; responses are what is read so far.
+ * kinds of message.  After HTTP1_DONE the parser has taken nothing of what
+ * follows: a pipelined request, or the bytes of another protocol.
  */
 #ifndef NET_HTTP1_H
 #define NET_HTTP1_H
@@ -44,7 +45,9 @@ struct http1_field {
 
 struct http1 {
 	/* Valid from HTTP1_HEAD on. */
-	unsigned	 status;	/* 200..599 */
+	unsigned	 status;	/* response: 200..599 */
+	const char	*method, *target;	/* request; in head */
+	bool		 old;		/* HTTP/1.0 */
 	bool		 chunked;
 	bool		 has_length;
 	uint64_t	 length;	/* of Content-Length */
@@ -54,12 +57,14 @@ struct http1 {
 	size_t		 len;
 
 	const char	*error;		/* static text, after a failure */
+	unsigned	 refusal;	/* request: status to answer it with */
 
 	/* The rest is private. */
 	uint8_t		 state;
+	bool		 request;
 	bool		 no_body;	/* answer to HEAD */
 	bool		 cr;		/* the last byte of the line was CR */
-	bool		 old;		/* HTTP/1.0 */
+	bool		 has_host;
 	uint64_t	 body_max, taken, left;
 	size_t		 line;		/* where the current line starts */
 	size_t		 used;		/* bytes of head in use */
@@ -71,6 +76,12 @@ struct http1 {
 
 /* body_max: most bytes of body that are accepted, in all. */
 void	 http1_init_response(struct http1 *h, uint64_t body_max);
+/*
+ * A request needs exactly one well-formed Host (T26) and a target that begins
+ * with a slash; without framing fields it has no body.  One empty line before
+ * it is skipped, RFC 9112 2.2.
+ */
+void	 http1_init_request(struct http1 *h, uint64_t body_max);
 /* The answer to a HEAD request has no body whatever it says. */
 void	 http1_expect_no_body(struct http1 *h);
 
@@ -89,15 +100,29 @@ int	 http1_close(struct http1 *h);
 
 /* First value of a field (name in lower case), or NULL. */
 const char *http1_field(const struct http1 *h, const char *name);
+/* Some field of that name lists the token; without regard to case. */
+bool	 http1_lists(const struct http1 *h, const char *name,
+	    const char *token);
+/* Request: the connection may be used again after the answer. */
+bool	 http1_keep_alive(const struct http1 *h);
 
 /*
- * Writer: request line with Host, then fields, then the empty line.  host as
+ * Writer (http1_out.c): request line with Host, then fields, then the empty line.  host as
  * it stands in a URL, with brackets and port.  Text that could end a line or
  * start a second request is refused: 0, -EINVAL, -ENOBUFS, -ENOMEM.
  */
 int	 http1_put_request(struct buf *out, const char *method,
 	    const char *target, const char *host);
 int	 http1_put_field(struct buf *out, const char *name, const char *value);
+int	 http1_put_length(struct buf *out, uint64_t n);
 int	 http1_put_end(struct buf *out);
+
+/* Status line of an answer.  "" for a status without a name of its own. */
+int	 http1_put_status(struct buf *out, unsigned status);
+const char *http1_reason(unsigned status);
+
+/* One chunk of n bytes, all of it or nothing; n 0 is the end of the body. */
+#define HTTP1_CHUNK_COST	12u	/* bytes round those of a chunk */
+int	 http1_put_chunk(struct buf *out, const void *p, size_t n);
 
 #endif

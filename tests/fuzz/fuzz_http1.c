@@ -1,6 +1,7 @@
 /*
- * HTTP/1.1 answers.  The first byte picks the step in which the rest arrives;
- * the outcome must be the same as when it comes whole.
+ * HTTP/1.1 messages.  The first byte picks the kind, a request above 127, and
+ * the step in which the rest arrives; the outcome must be the same as when it
+ * comes whole.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -42,14 +43,18 @@ drain(struct outcome *o, struct buf *in)
 }
 
 static void
-run(struct outcome *o, const uint8_t *data, size_t n, size_t step)
+run(struct outcome *o, bool request, const uint8_t *data, size_t n,
+    size_t step)
 {
 	struct buf	in;
 	size_t		i, take;
 
 	memset(o, 0, sizeof *o);
 	buf_init(&in, n);
-	http1_init_response(&o->h, BODY_MAX);
+	if (request)
+		http1_init_request(&o->h, BODY_MAX);
+	else
+		http1_init_response(&o->h, BODY_MAX);
 	for (i = 0; i < n && o->result == 0; i += take) {
 		take = n - i < step ? n - i : step;
 		if (buf_put(&in, data + i, take) < 0)
@@ -59,20 +64,35 @@ run(struct outcome *o, const uint8_t *data, size_t n, size_t step)
 	o->left = n - i + in.len;
 	if (o->result == 0)
 		o->result = http1_close(&o->h);
-	if ((o->result < 0) != (o->h.error != NULL))
+	if ((o->result < 0) != (o->h.error != NULL) ||
+	    (o->result < 0) != (o->h.refusal != 0))
 		abort();
 	buf_finish(&in);
+}
+
+/* What T26 promises of every request that gets through. */
+static void
+check_request(const struct http1 *h)
+{
+	if (h->method[0] == '\0' || h->target[0] != '/' ||
+	    (h->chunked && (h->has_length || h->old)) ||
+	    (!h->old && http1_field(h, "host") == NULL))
+		abort();
+	(void)http1_lists(h, "connection", "close");
+	(void)http1_keep_alive(h);
 }
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	static struct outcome	whole, parts;
+	bool			request;
 
 	if (n < 2)
 		return 0;
-	run(&whole, data + 1, n - 1, n - 1);
-	run(&parts, data + 1, n - 1, 1u + data[0] % 64);
+	request = data[0] > 127;
+	run(&whole, request, data + 1, n - 1, n - 1);
+	run(&parts, request, data + 1, n - 1, 1u + data[0] % 64);
 	if (whole.result != parts.result || whole.heads != parts.heads ||
 	    whole.h.status != parts.h.status)
 		abort();
@@ -80,6 +100,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	    whole.body_len != parts.body_len ||
 	    memcmp(whole.body, parts.body, whole.body_len) != 0))
 		abort();
+	if (request && whole.heads > 0)
+		check_request(&whole.h);
 	(void)http1_field(&whole.h, "content-type");
 	return 0;
 }
