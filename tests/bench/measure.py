@@ -5,8 +5,10 @@ in turn (A B, B A, A B, ...), the median of the pairs' ratios with a bootstrap
 95 % interval, pairs disturbed by the hypervisor dropped.
 """
 
+import contextlib
 import os
 import random
+import signal
 import statistics
 import subprocess
 
@@ -23,13 +25,21 @@ def on_core(core, argv):
 
 def run(argv, core=LOAD_CORE, env=None):
     """Run a load generator to its end; its standard output."""
-    done = subprocess.run(on_core(core, argv), stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          env=dict(os.environ, **(env or {})), text=True)
-    if done.returncode != 0:
+    proc = subprocess.Popen(on_core(core, argv), stdin=subprocess.DEVNULL,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            env=dict(os.environ, **(env or {})), text=True,
+                            start_new_session=True)
+    try:
+        out, err = proc.communicate()
+    finally:
+        # Only what an interrupted run left behind is still there.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(proc.pid, signal.SIGKILL)
+        proc.wait()
+    if proc.returncode != 0:
         raise RuntimeError("%s: exit status %d: %s" % (
-            " ".join(argv), done.returncode, done.stderr.strip()[-500:]))
-    return done.stdout
+            " ".join(argv), proc.returncode, err.strip()[-500:]))
+    return out
 
 
 def cpu_seconds(pid):
