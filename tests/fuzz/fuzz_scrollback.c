@@ -7,48 +7,48 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "workspace/history.h"
+#include "workspace/scrollback.h"
 
 int	LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
 static void
-put_in_pieces(struct history *h, const uint8_t *p, size_t n, size_t step)
+put_in_pieces(struct scrollback *h, const uint8_t *p, size_t n, size_t step)
 {
 	size_t	take;
 
 	for (; n > 0; p += take, n -= take) {
 		take = n < step ? n : step;
-		history_put(h, p, take);
+		scrollback_put(h, p, take);
 	}
 }
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-	struct history	first, second;
+	struct scrollback	first, second;
 	struct buf	once, twice;
 	size_t		step;
 
 	if (n < 2)
 		return 0;
 	step = 1 + data[0];
-	history_init(&first);
-	history_init(&second);
+	scrollback_init(&first);
+	scrollback_init(&second);
 	/* A small ring wraps with small inputs. */
 	first.ring.max = 16 + data[1];
-	buf_init(&once, HISTORY_MAX);
-	buf_init(&twice, HISTORY_MAX);
+	buf_init(&once, SCROLLBACK_MAX);
+	buf_init(&twice, SCROLLBACK_MAX);
 	put_in_pieces(&first, data + 2, n - 2, step);
-	if (history_replay(&first, &once) == 0) {
+	if (scrollback_replay(&first, &once) == 0) {
 		put_in_pieces(&second, buf_head(&once), once.len, step);
-		if (history_replay(&second, &twice) == 0 &&
+		if (scrollback_replay(&second, &twice) == 0 &&
 		    (once.len != twice.len || (once.len > 0 &&
 		    memcmp(buf_head(&once), buf_head(&twice), once.len) != 0)))
 			abort();
 	}
 	buf_finish(&once);
 	buf_finish(&twice);
-	history_finish(&first);
-	history_finish(&second);
+	scrollback_finish(&first);
+	scrollback_finish(&second);
 	return 0;
 }

@@ -1,40 +1,40 @@
 /*
- * history - what a terminal session said last, for who attaches later.
+ * scrollback - what a terminal session said last, for who attaches later.
  *
- * A ring of HISTORY_MAX bytes, taken lazily.  A replay starts between
+ * A ring of SCROLLBACK_MAX bytes, taken lazily.  A replay starts between
  * characters and sequences, sets the private modes whose switching was lost
  * (see vt.h), and leaves out every sequence that makes a terminal answer: the
  * answer would be typed into the shell (T16).  Its end is not touched, since
  * live output goes on from there.  Source: spec/grpc.md 4.3, D12.
  */
-#ifndef WORKSPACE_HISTORY_H
-#define WORKSPACE_HISTORY_H
+#ifndef WORKSPACE_SCROLLBACK_H
+#define WORKSPACE_SCROLLBACK_H
 
 #include "base/ring.h"
 #include "workspace/vt.h"
 
-#define HISTORY_MAX	(256u * 1024)
+#define SCROLLBACK_MAX	(256u * 1024)
 
 struct buf;
 
-struct history {
+struct scrollback {
 	struct ring	ring;
 	struct vt	lost;		/* state where the ring begins */
 };
 
-void	 history_init(struct history *h);
-void	 history_finish(struct history *h);
+void	 scrollback_init(struct scrollback *h);
+void	 scrollback_finish(struct scrollback *h);
 
 /* Never fails; without memory less is remembered. */
-void	 history_put(struct history *h, const void *p, size_t n);
+void	 scrollback_put(struct scrollback *h, const void *p, size_t n);
 
 /*
- * Appends the replay to out, which needs room for HISTORY_MAX +
+ * Appends the replay to out, which needs room for SCROLLBACK_MAX +
  * VT_RESTORE_MAX.  0, -ENOBUFS or -ENOMEM with out unchanged.
  */
-int	 history_replay(const struct history *h, struct buf *out);
+int	 scrollback_replay(const struct scrollback *h, struct buf *out);
 
 /* The sequence s, whole, makes a terminal answer, or is such an answer. */
-bool	 history_is_query(const uint8_t *s, size_t n);
+bool	 scrollback_is_query(const uint8_t *s, size_t n);
 
 #endif

@@ -12,30 +12,30 @@
 #include "base/buf.h"
 #include "base/str.h"
 #include "tests/unit/failmalloc.h"
-#include "workspace/history.h"
+#include "workspace/scrollback.h"
 
 /* The replay of text put in pieces of `step`, as a string to be freed. */
 static char *
 replay_of(const char *text, size_t n, size_t step)
 {
-	struct history	 h;
+	struct scrollback	 h;
 	struct buf	 out;
 	char		*s;
 	size_t		 i, take;
 
-	history_init(&h);
+	scrollback_init(&h);
 	for (i = 0; i < n; i += take) {
 		take = n - i < step ? n - i : step;
-		history_put(&h, text + i, take);
+		scrollback_put(&h, text + i, take);
 	}
-	buf_init(&out, HISTORY_MAX + VT_RESTORE_MAX);
-	assert_int_equal(history_replay(&h, &out), 0);
+	buf_init(&out, SCROLLBACK_MAX + VT_RESTORE_MAX);
+	assert_int_equal(scrollback_replay(&h, &out), 0);
 	s = calloc(1, out.len + 1);
 	assert_non_null(s);
 	if (out.len > 0)
 		memcpy(s, buf_head(&out), out.len);
 	buf_finish(&out);
-	history_finish(&h);
+	scrollback_finish(&h);
 	return s;
 }
 
@@ -115,7 +115,7 @@ the_end_is_left_open_for_live_output(void **state)
 static char *
 cut_replay(const char *text, size_t cut)
 {
-	size_t	 n = strlen(text), total = HISTORY_MAX + cut;
+	size_t	 n = strlen(text), total = SCROLLBACK_MAX + cut;
 	char	*all = malloc(total), *s;
 
 	assert_non_null(all);
@@ -170,45 +170,45 @@ lost_modes_are_set_again(void **state)
 static void
 memory_comes_with_the_bytes_and_never_beyond_the_limit(void **state)
 {
-	struct history	h;
+	struct scrollback	h;
 	char		block[5000];
 	int		i;
 
 	(void)state;
-	history_init(&h);
+	scrollback_init(&h);
 	assert_null(h.ring.mem);
-	history_put(&h, "x", 1);
+	scrollback_put(&h, "x", 1);
 	assert_true(h.ring.cap <= 8192);
 	memset(block, 'y', sizeof block);
 	for (i = 0; i < 1000; i++)
-		history_put(&h, block, sizeof block);
-	assert_int_equal(ring_len(&h.ring), HISTORY_MAX);
-	assert_true(h.ring.cap <= HISTORY_MAX);
-	history_finish(&h);
+		scrollback_put(&h, block, sizeof block);
+	assert_int_equal(ring_len(&h.ring), SCROLLBACK_MAX);
+	assert_true(h.ring.cap <= SCROLLBACK_MAX);
+	scrollback_finish(&h);
 	assert_null(h.ring.mem);
 }
 
 static void
 without_memory_less_is_remembered(void **state)
 {
-	struct history	h;
+	struct scrollback	h;
 	struct buf	out;
 
 	(void)state;
-	history_init(&h);
+	scrollback_init(&h);
 	failmalloc_arm_all(1);
-	history_put(&h, "\x1b[31mlost", 9);
+	scrollback_put(&h, "\x1b[31mlost", 9);
 	failmalloc_disarm();
-	history_put(&h, "kept", 4);
-	buf_init(&out, HISTORY_MAX + VT_RESTORE_MAX);
+	scrollback_put(&h, "kept", 4);
+	buf_init(&out, SCROLLBACK_MAX + VT_RESTORE_MAX);
 	failmalloc_arm(1);
-	assert_int_equal(history_replay(&h, &out), -ENOMEM);
+	assert_int_equal(scrollback_replay(&h, &out), -ENOMEM);
 	assert_true(failmalloc_disarm());
 	assert_int_equal(out.len, 0);
-	assert_int_equal(history_replay(&h, &out), 0);
+	assert_int_equal(scrollback_replay(&h, &out), 0);
 	assert_memory_equal(buf_head(&out) + out.len - 4, "kept", 4);
 	buf_finish(&out);
-	history_finish(&h);
+	scrollback_finish(&h);
 }
 
 int

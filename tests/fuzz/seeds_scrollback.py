@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the seeds of fuzz_history into a folder: seeds_history.py DIR."""
+"""Writes the seeds of fuzz_scrollback into a folder: seeds_scrollback.py DIR."""
 import os
 import sys
 

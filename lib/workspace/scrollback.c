@@ -1,4 +1,4 @@
-#include "workspace/history.h"
+#include "workspace/scrollback.h"
 
 #include <errno.h>
 #include <string.h>
@@ -10,14 +10,14 @@
 #define ENQ	0x05	/* answered with the terminal's answerback text */
 
 void
-history_init(struct history *h)
+scrollback_init(struct scrollback *h)
 {
-	ring_init(&h->ring, HISTORY_MAX);
+	ring_init(&h->ring, SCROLLBACK_MAX);
 	h->lost = (struct vt){ 0 };
 }
 
 void
-history_finish(struct history *h)
+scrollback_finish(struct scrollback *h)
 {
 	ring_finish(&h->ring);
 	h->lost = (struct vt){ 0 };
@@ -25,7 +25,7 @@ history_finish(struct history *h)
 
 /* The ring is about to forget its n oldest bytes: learn what they did. */
 static void
-forget(struct history *h, size_t n)
+forget(struct scrollback *h, size_t n)
 {
 	struct ring_span	span[2];
 	int			i, count = ring_peek(&h->ring, 0, span);
@@ -43,9 +43,9 @@ forget(struct history *h, size_t n)
  * forgotten are always among the oldest ones seen before the put.
  */
 static void
-put_piece(struct history *h, const uint8_t *p, size_t n)
+put_piece(struct scrollback *h, const uint8_t *p, size_t n)
 {
-	struct history	 before = *h;
+	struct scrollback	 before = *h;
 	size_t		 len = ring_len(&h->ring), now;
 
 	if (len + n > h->ring.max)
@@ -61,7 +61,7 @@ put_piece(struct history *h, const uint8_t *p, size_t n)
 }
 
 void
-history_put(struct history *h, const void *p, size_t n)
+scrollback_put(struct scrollback *h, const void *p, size_t n)
 {
 	const uint8_t	*c = p;
 	size_t		 take;
@@ -120,7 +120,7 @@ osc_is_query(const uint8_t *s, size_t n)
 }
 
 bool
-history_is_query(const uint8_t *s, size_t n)
+scrollback_is_query(const uint8_t *s, size_t n)
 {
 	if (n < 2 || s[0] != ESC)
 		return n == 1 && s[0] == ENQ;
@@ -170,7 +170,7 @@ strip_queries(uint8_t *p, size_t n)
 			break;
 		case VT_END:
 			p[len++] = p[i];
-			if (history_is_query(p + start, len - start))
+			if (scrollback_is_query(p + start, len - start))
 				len = start;
 			inside = false;
 			break;
@@ -185,7 +185,7 @@ strip_queries(uint8_t *p, size_t n)
 }
 
 int
-history_replay(const struct history *h, struct buf *out)
+scrollback_replay(const struct scrollback *h, struct buf *out)
 {
 	char		 modes[VT_RESTORE_MAX];
 	size_t		 n = ring_len(&h->ring), skip, len;
