@@ -46,6 +46,7 @@ struct kssh {
 	char			 addresses[KSSH_ADDRESSES_MAX][64];
 	unsigned		 naddresses, next_address;
 	char			 id[64];
+	char			 last[256];	/* start of the last output */
 	char			*bearer;	/* "Bearer ..." or NULL */
 	bool			 exec;		/* else Shell */
 	bool			 pty;

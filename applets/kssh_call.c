@@ -27,6 +27,18 @@ kssh_send_input(struct kssh *k, const uint8_t *p, size_t n)
 		kssh_fail(k, "input", strerror(-r));
 }
 
+/* For clients that show no status the daemon says in the output, too, why it
+ * refused; once is enough here. */
+static void
+remember(struct kssh *k, const ProtobufCBinaryData *output)
+{
+	size_t	n = output->len < sizeof k->last - 1 ? output->len :
+		    sizeof k->last - 1;
+
+	memcpy(k->last, output->data, n);
+	k->last[n] = '\0';
+}
+
 static void
 shell_on_message(void *arg, const ProtobufCMessage *m)
 {
@@ -36,6 +48,7 @@ shell_on_message(void *arg, const ProtobufCMessage *m)
 	switch (resp->response_case) {
 	case K8SHELLD__SHELL_RESPONSE__RESPONSE_DATA:
 		kssh_sink_put(&k->out, resp->data.data, resp->data.len);
+		remember(k, &resp->data);
 		break;
 	case K8SHELLD__SHELL_RESPONSE__RESPONSE_START_RESPONSE:
 		kssh_debug(k, "terminal", resp->start_response->pty);
@@ -61,6 +74,7 @@ exec_on_message(void *arg, const ProtobufCMessage *m)
 		break;
 	case K8SHELLD__EXEC_RESPONSE__RESPONSE_ERR:
 		kssh_sink_put(&k->err, resp->err.data, resp->err.len);
+		remember(k, &resp->err);
 		break;
 	case K8SHELLD__EXEC_RESPONSE__RESPONSE_EXIT_CODE:
 		kssh_finish(k, resp->exit_code & 0xff);
@@ -81,6 +95,8 @@ call_on_done(void *arg, enum grpc_status status, const char *text)
 	else if (status == GRPC_OK)
 		kssh_fail(k, "the server ended the command without its exit status",
 		    NULL);
+	else if (text[0] != '\0' && strstr(k->last, text) != NULL)
+		kssh_finish(k, KSSH_TROUBLE);
 	else
 		kssh_fail(k, text[0] != '\0' ? text : grpc_status_name(status),
 		    NULL);
