@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -46,6 +47,8 @@ struct task {
 	bool		 input_high;	/* writable() is owed */
 	uint64_t	 signals;	/* asked for before exec, bit n - 1 */
 	struct reap_exit exit;
+	uint64_t	 exit_ms;
+	size_t		 owed;		/* output from before exit, unread */
 	struct loop_timer drain;	/* quiet since exit */
 	struct loop_timer kill;		/* hang-up's last resort */
 	struct loop_timer retry;	/* interest could not be set */
@@ -180,6 +183,16 @@ finish(struct task *t)
 		t->ops->finished(t->arg, &t->exit);
 }
 
+/* Bytes that wait in a channel. */
+static size_t
+chan_pending(const struct chan *c)
+{
+	int	n;
+
+	return !c->eof && ioctl(c->io.fd, FIONREAD, &n) == 0 && n > 0 ?
+	    (size_t)n : 0;
+}
+
 /*
  * After exit, silence means the end; but a taker without room is not silence,
  * task_resume() comes back then.
@@ -189,7 +202,8 @@ drain_on(struct task *t)
 {
 	if (t->state != DRAINING)
 		return;			/* room() had enough of it */
-	if (t->out.eof && t->err.eof)
+	if ((t->out.eof && t->err.eof) || (t->owed == 0 &&
+	    loop_now(t->loop) >= t->exit_ms + TASK_DRAIN_MAX_MS))
 		finish(t);
 	else if (room_of(t) > 0)
 		loop_timer_set(t->loop, &t->drain,
@@ -239,6 +253,7 @@ chan_read(struct chan *c)
 	if (c->eof || (room = room_of(t)) == 0)
 		return false;
 	n = chan_gather(c, mem, room < sizeof mem ? room : sizeof mem);
+	t->owed -= n < t->owed ? n : t->owed;
 	if (n > 0)
 		t->ops->output(t->arg, c->stream, mem, n);
 	return n > 0;
@@ -415,6 +430,8 @@ on_exited(void *arg, const struct reap_exit *e)
 	set_state(t, DRAINING);
 	input_drop(t);
 	input_tell_writable(t);		/* what still comes is dropped */
+	t->exit_ms = loop_now(t->loop);
+	t->owed = chan_pending(&t->out) + chan_pending(&t->err);
 	drain_on(t);
 	if (t->state != OVER)
 		update_interest(t);

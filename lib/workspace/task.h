@@ -4,8 +4,10 @@
  * Input is queued (bounded) and written as the child takes it; output is read
  * only while the taker has room, so a stalled client stops the child and not
  * our memory.  finished() comes once, after the child was collected and its
- * output drained: to end of file, or TASK_DRAIN_MS after exit with nothing
- * new when somebody else still holds the pipe (EX-17).
+ * output drained: to end of file, or, where somebody else still holds the pipe
+ * (EX-17), until nothing new came for TASK_DRAIN_MS.  Somebody who goes on
+ * writing is listened to for TASK_DRAIN_MAX_MS; what the child itself left is
+ * never cut off.
  */
 #ifndef WORKSPACE_TASK_H
 #define WORKSPACE_TASK_H
@@ -19,6 +21,7 @@
 #define TASK_INPUT_MAX	(1024u * 1024)	/* EX-15 */
 #define TASK_READ_MAX	(32u * 1024)	/* one output() */
 #define TASK_DRAIN_MS	200
+#define TASK_DRAIN_MAX_MS	2000	/* from exit */
 #define TASK_HANGUP_MS	2000		/* SIGHUP to SIGKILL */
 
 struct task;

@@ -10,6 +10,7 @@ import grpc
 import pytest
 
 import harness
+import raw
 from harness import Talk, ssh
 
 
@@ -403,3 +404,127 @@ def test_no_home_directory_runs_in_root_and_says_so(start):
         r = stub.exec("pwd")
     assert r.out == b"/\n" and r.code == 0
     assert b"home" in r.err
+
+
+def test_EX_17_grandchild_that_never_stops_talking(stub):
+    """It is listened to for a while, then the exit code counts."""
+    begin = time.monotonic()
+    r = stub.exec("(while :; do echo noise; sleep 0.05; done) & echo mine; "
+                  "exit 7")
+    assert r.code == 7 and b"mine\n" in r.out
+    assert time.monotonic() - begin < 5
+
+
+def test_EX_17_EX_27_own_output_outlives_any_grace(shared):
+    """The reader is away for longer than a grandchild may talk."""
+    with raw.Peer(shared, settings={4: 0}) as p:
+        s = p.open(path=raw.EXEC, extra=[("exec-id", "ex-17-slow")])
+        p.send_data(s, raw.message(ssh.ExecRequest(
+            command_details=ssh.CommandDetails(
+                command="(while :; do echo noise >&2; sleep 0.05; done) & "
+                        "head -c 120000 /dev/zero; exit 7",
+                shell_binary="/bin/sh")).SerializeToString()))
+        p.drain(2.5)
+        assert not p.over(s)
+        p.send_frame(raw.SettingsFrame(0, settings={4: 1 << 20}))
+        p.send_frame(raw.WindowUpdateFrame(0, window_increment=1 << 20))
+        assert p.status(s) == 0
+        got = [ssh.ExecResponse.FromString(m) for m in p.messages(s)]
+        assert sum(len(m.out) for m in got) == 120000
+        assert [m.exit_code for m in got if m.HasField("exit_code")] == [7]
+
+
+def test_EX_11_EX_27_program_has_ended_input_and_output_both_wait(shared):
+    """A client that writes all its input before it reads must not hang."""
+    with raw.Peer(shared, settings={4: 0}) as p:
+        s = p.open(path=raw.EXEC, extra=[("exec-id", "ex-11-both")])
+        p.send_data(s, raw.message(ssh.ExecRequest(
+            command_details=ssh.CommandDetails(
+                command="exec 3<&0; sleep 5 <&3 & sleep 1; "
+                        "exec head -c 120000 /dev/zero"))
+            .SerializeToString()))
+        piece = raw.message(ssh.ExecRequest(input=b"\n" * 16000)
+                            .SerializeToString())
+        sent = 0
+        while sent < 4 << 20:
+            p.until(lambda: credit_of(p, s) + 65535 - sent >= len(piece),
+                    "credit after %d bytes" % sent, timeout=5)
+            p.send_data(s, piece)
+            sent += len(piece)
+        p.send_frame(raw.SettingsFrame(0, settings={4: 1 << 20}))
+        p.send_frame(raw.WindowUpdateFrame(0, window_increment=1 << 20))
+        assert p.status(s) == 0
+
+
+def credit_of(p, stream):
+    """Bytes of window the server has given back to us."""
+    return sum(f.window_increment for f in p.frames
+               if isinstance(f, raw.WindowUpdateFrame)
+               and f.stream_id == stream)
+
+
+def test_order_on_the_wire_with_a_window_that_opens_late(shared):
+    """pty, output, exit_code: all of it waits, nothing is lost."""
+    with raw.Peer(shared, settings={4: 0}) as p:
+        e = p.open(path=raw.EXEC, extra=[("exec-id", "ex-late-1")])
+        p.send_data(e, raw.message(ssh.ExecRequest(
+            command_details=ssh.CommandDetails(
+                command="echo out; exit 3", use_pty=True))
+            .SerializeToString()))
+        h = p.open(path=raw.SHELL, extra=[("session-id", "sh-late-1")])
+        p.send_data(h, raw.message(ssh.ShellRequest(
+            start_request=ssh.ShellStartRequest()).SerializeToString()))
+        p.send_data(h, raw.message(ssh.ShellRequest(
+            data=b"echo out; exit\n").SerializeToString()))
+        p.drain(0.7)
+        assert not p.data and not p.over(e) and not p.over(h)
+        for i in range(400):
+            for s in (e, h):
+                p.send_frame(raw.WindowUpdateFrame(s, window_increment=1))
+            if p.over(e) and p.over(h):
+                break
+            p.drain(0.002)
+        assert p.status(e) == 0 and p.status(h) == 0
+        kinds = [ssh.ExecResponse.FromString(m).WhichOneof("response")
+                 for m in p.messages(e)]
+        assert kinds[0] == "pty" and kinds[-1] == "exit_code"
+        assert set(kinds[1:-1]) == {"out"}
+        kinds = [ssh.ShellResponse.FromString(m).WhichOneof("response")
+                 for m in p.messages(h)]
+        assert kinds[0] == "start_response" and kinds[-1] == "terminate"
+        assert set(kinds[1:-1]) == {"data"}
+
+
+def test_notice_of_a_missing_home_waits_for_room(start):
+    """Other streams of the connection have filled its send buffer."""
+    d = start(env={"USERNAME": "homeless"})
+    with raw.Peer(d, settings={4: 0}) as p:
+        for i in range(12):
+            s = p.open(path=raw.EXEC, extra=[("exec-id", "ex-full-%d" % i)])
+            p.send_data(s, raw.message(ssh.ExecRequest(
+                command_details=ssh.CommandDetails(command="yes"))
+                .SerializeToString()))
+        p.drain(1)
+        calls = []
+        for pty in (False, True):
+            s = p.open(path=raw.EXEC, extra=[("exec-id", "ex-note")])
+            p.send_data(s, raw.message(ssh.ExecRequest(
+                command_details=ssh.CommandDetails(
+                    command="pwd", use_pty=pty)).SerializeToString()))
+            calls.append((s, ssh.ExecResponse))
+            s = p.open(path=raw.SHELL, extra=[("session-id", "sh-note-%d"
+                                               % pty)])
+            p.send_data(s, raw.message(ssh.ShellRequest(
+                start_request=ssh.ShellStartRequest(usePty=pty))
+                .SerializeToString()) + raw.message(ssh.ShellRequest(
+                    data=b"pwd; exit\n").SerializeToString()))
+            calls.append((s, ssh.ShellResponse))
+        p.drain(0.7)
+        for s, cls in calls:
+            p.send_frame(raw.WindowUpdateFrame(s, window_increment=60000))
+        for s, cls in calls:
+            assert p.status(s) == 0
+            got = [cls.FromString(m) for m in p.messages(s)]
+            text = b"".join(getattr(m, "data", b"") or getattr(m, "err", b"")
+                            for m in got)
+            assert text.count(b"no home directory") == 1, got
