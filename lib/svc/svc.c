@@ -48,6 +48,14 @@ svc_stream_id(struct grpc_call *c, const char *key)
 	return id;
 }
 
+const char *
+svc_caller(const struct grpc_call *c)
+{
+	const char	*subject = grpc_call_subject(c);
+
+	return subject[0] != '\0' ? subject : "anybody";
+}
+
 void
 svc_unimplemented(struct grpc_call *c, const ProtobufCMessage *req)
 {

@@ -46,6 +46,9 @@ bool	 svc_may_start(struct svc *s);
 /* The id of a stream from metadata key, or NULL after INVALID_ARGUMENT. */
 const char *svc_stream_id(struct grpc_call *c, const char *key);
 
+/* For the log; nobody's name where nobody is authenticated. */
+const char *svc_caller(const struct grpc_call *c);
+
 /* Handler of what is not served: UNIMPLEMENTED. */
 void	 svc_unimplemented(struct grpc_call *c, const ProtobufCMessage *req);
 

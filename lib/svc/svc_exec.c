@@ -313,7 +313,8 @@ exec_start(struct exec *ex, const K8shelld__CommandDetails *req,
 		snprintf(ex->stream.params, sizeof ex->stream.params,
 		    "cmd=%.240s", req->command);
 		stream_add(ex->svc->streams, &ex->stream);
-		log_info("grpc-exec", "%s: running as uid %u", id, a->uid);
+		log_info("grpc-exec", "%s: for %s as uid %u", id,
+		    svc_caller(ex->call), a->uid);
 	}
 	command_finish(&cmd);
 	return r;

@@ -237,6 +237,7 @@ shell_begin(struct grpc_call *c, const K8shelld__ShellStartRequest *req,
 		refuse(c, status, why);
 		return;
 	}
+	log_info("grpc-shell", "session %s: for %s", id, svc_caller(c));
 	sh->starting = true;
 	svc->starting++;
 	grpc_call_set_arg(c, sh);
