@@ -413,32 +413,50 @@ sleep_ms(const struct loop *l, uint64_t now_us)
 	return left > INT_MAX ? INT_MAX : (int)left;
 }
 
+/* *now: the clock when it begins and when it ends. */
+static int
+turn(struct loop *l, uint64_t *now)
+{
+	uint64_t	start;
+	int		n;
+
+	n = epoll_wait(l->epfd, l->events, EVENTS_MAX, sleep_ms(l, *now));
+	if (n == -1 && errno != EINTR)
+		return -errno;
+	start = clock_us();
+	l->now_ms = start / 1000;
+	l->nevents = n > 0 ? n : 0;
+	l->next_file = l->files;	/* later ones come in front */
+	dispatch_events(l);
+	dispatch_files(l);
+	dispatch_timers(l);
+	dispatch_tasks(l);
+	*now = clock_us();
+	l->turns++;
+	if (*now - start > l->max_us)
+		l->max_us = *now - start;
+	return 0;
+}
+
 int
 loop_run(struct loop *l)
 {
-	uint64_t	start, now = clock_us();
-	int		n;
+	uint64_t	now = clock_us();
+	int		r = 0;
 
-	while (!l->stop) {
-		n = epoll_wait(l->epfd, l->events, EVENTS_MAX,
-		    sleep_ms(l, now));
-		if (n == -1 && errno != EINTR)
-			return -errno;
-		start = clock_us();
-		l->now_ms = start / 1000;
-		l->nevents = n > 0 ? n : 0;
-		l->next_file = l->files;	/* later ones come in front */
-		dispatch_events(l);
-		dispatch_files(l);
-		dispatch_timers(l);
-		dispatch_tasks(l);
-		now = clock_us();
-		l->turns++;
-		if (now - start > l->max_us)
-			l->max_us = now - start;
-	}
+	while (!l->stop && r == 0)
+		r = turn(l, &now);
 	l->stop = false;
-	return 0;
+	return r;
+}
+
+void
+loop_drain(struct loop *l)
+{
+	uint64_t	now = clock_us();
+
+	while ((l->timers != NULL || l->tasks != NULL) && turn(l, &now) == 0)
+		continue;
 }
 
 void

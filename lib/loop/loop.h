@@ -71,6 +71,12 @@ void	 loop_destroy(struct loop *l);
 int	 loop_run(struct loop *l);
 void	 loop_stop(struct loop *l);
 
+/*
+ * Turns until no timer is armed and no task is queued: what goes on without
+ * an owner, such as a connection that lingers, ends by a time of its own.
+ */
+void	 loop_drain(struct loop *l);
+
 /* Milliseconds on the monotonic clock, read once per turn. */
 uint64_t loop_now(const struct loop *l);
 
