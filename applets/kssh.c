@@ -255,6 +255,7 @@ tear_down(struct kssh *k)
 		loop_timer_clear(&k->connect_timer);
 		grpc_client_abort(k->client);
 		sig_destroy(k->sig);
+		loop_drain(k->loop);
 		loop_destroy(k->loop);
 	}
 	tls_trust_destroy(k->trust);

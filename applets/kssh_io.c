@@ -54,14 +54,19 @@ kssh_sink_init(struct kssh *k, struct sink *s, int fd)
 	return loop_watch(k->loop, &s->io, 0);
 }
 
+/* Counts more than what the command says: its output is lost. */
 static void
 sink_failed(struct sink *s, int err)
 {
+	int	status = KSSH_TROUBLE;
+
 	buf_clear(&s->queue);
 	if (err == EPIPE)		/* like any filter nobody reads */
-		kssh_finish(s->k, 128 + SIGPIPE);
+		status = 128 + SIGPIPE;
 	else
-		kssh_fail(s->k, "output", strerror(err));
+		kssh_say(s->k, "output", strerror(err));
+	kssh_finish(s->k, status);
+	s->k->status = status;
 }
 
 static void
