@@ -38,6 +38,7 @@ struct exec {
 	struct stream	 stream;
 	bool		 starting;	/* counted in svc->starting */
 	bool		 pty;
+	bool		 no_shell;	/* in this image */
 	bool		 over;		/* exit_code waits for room */
 	char		 notice[160];	/* waits for room */
 	int		 exit_code;
@@ -180,6 +181,9 @@ on_started(void *arg, enum child_stage stage, int err, const char *path,
 		snprintf(text, sizeof text, "%s: %.256s: %s",
 		    child_stage_name(stage), path != NULL ? path : "?",
 		    strerror(err));
+		if (ex->no_shell)
+			snprintf(strchr(text, '\0'), sizeof text -
+			    strlen(text), " (no shell here to run it)");
 		log_info("grpc-exec", "%s: %s", ex->stream.id, text);
 		send_error(ex->call, text, "\n");
 		ex->exit_code = code_of_failure(stage, err);
@@ -305,6 +309,7 @@ exec_start(struct exec *ex, const K8shelld__CommandDetails *req,
 	if ((r = command_build(&cmd, a, id, req->command,
 	    req->shell_binary)) < 0)
 		return r;
+	ex->no_shell = cmd.no_shell;
 	if ((r = exec_spawn(ex, req, a, &cmd)) == 0) {
 		ex->starting = true;
 		ex->svc->starting++;

@@ -213,8 +213,10 @@ command_build(struct command *c, const struct account *a, const char *exec_id,
 		args[0] = paths[0] = command;
 		return fill(c, paths, 1, args, 1);
 	}
-	if ((n = shells(a, shell, paths)) == 0)
+	if ((n = shells(a, shell, paths)) == 0) {
+		c->no_shell = true;
 		return build_words(c, command);
+	}
 	return fill(c, paths, n, args, ARRAY_LEN(args));
 }
 

@@ -20,6 +20,7 @@ struct command {
 				 * bare name looked up on PATH in the child */
 	char	**argv;		/* NULL ends; argv[0] may be NULL */
 	void	*mem;		/* one allocation behind all of it */
+	bool	 no_shell;	/* there is none: the words as they are */
 };
 
 /* 0, -EINVAL (blank command, unbalanced quotes without a shell), -ENOMEM. */
