@@ -16,8 +16,10 @@
 #include "auth/identity.h"
 #include "auth/oidc.h"
 #include "base/log.h"
+#include "base/logring.h"
 #include "base/str.h"
 #include "base/version.h"
+#include "conf/blueprint.h"
 #include "conf/conf.h"
 #include "loop/loop.h"
 #include "loop/sig.h"
@@ -29,12 +31,14 @@
 #include "proc/reap.h"
 #include "rpc/server.h"
 #include "svc/svc.h"
+#include "workspace/monitor.h"
 #include "workspace/session.h"
 #include "workspace/stream.h"
 #include "workspace/task.h"
 
 #define COMPONENT	"k8shelld"
 #define CONFIG_PATH	"/etc/k8shell/config.yaml"
+#define BLUEPRINT_PATH	"/etc/k8shell/blueprint.yaml"
 #define SA_DIR		"/var/run/secrets/kubernetes.io/serviceaccount"
 #define PATH_LEN	4096
 #define STOP_GRACE_MS	10000	/* of the pod's 30 s */
@@ -55,6 +59,9 @@ struct daemon {
 	struct gate		*gate;
 	struct streams		*streams;
 	struct sessions		*sessions;
+	struct logring		*logs;		/* NULL: no memory */
+	struct blueprint	*blueprint;	/* NULL: none */
+	struct monitor		*monitor;
 	struct svc		 svc;
 	struct grpc_server	*server;
 	struct tls_identity	*tls;		/* NULL: plaintext */
@@ -106,6 +113,18 @@ load_conf(struct daemon *d)
 		d->conf.grpc.port = opt->port;
 	log_set_level(d->conf.log_level);
 	return 0;
+}
+
+/* Not worth failing for: the workspace is there without it. */
+static void
+load_blueprint(struct daemon *d)
+{
+	int	r;
+
+	if (d->opt->standalone)
+		return;
+	if ((r = blueprint_load(&d->blueprint, BLUEPRINT_PATH)) < 0)
+		log_error(COMPONENT, BLUEPRINT_PATH ": %s", strerror(-r));
 }
 
 static void
@@ -409,6 +428,8 @@ end_calls(struct daemon *d)
 	d->stop_deadline = loop_now(d->loop) + STOP_KILL_MS;
 	grpc_server_destroy(d->server);
 	d->server = NULL;
+	monitor_destroy(d->monitor);
+	d->monitor = NULL;
 	sessions_destroy(d->sessions);
 	d->sessions = NULL;
 }
@@ -446,6 +467,8 @@ stop(struct daemon *d, int signo)
 	listener_destroy(d->local);
 	d->tcp = d->local = NULL;
 	grpc_server_shutdown(d->server);
+	if (d->logs != NULL)
+		logring_end(d->logs);
 	sessions_hangup(d->sessions);
 	d->stop_deadline = loop_now(d->loop) + STOP_GRACE_MS;
 	on_stop_timer(d);
@@ -478,13 +501,15 @@ start_core(struct daemon *d)
 	static const int	signals[] = {
 		SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, 0
 	};
+	struct monitor_options	 m = { .blueprint = d->blueprint };
 
 	if ((d->loop = loop_create()) == NULL ||
 	    (d->sig = sig_create(d->loop, signals, on_signal, d)) == NULL ||
 	    (d->reap = reap_create(d->conf.reap_zombies.enabled)) == NULL ||
 	    (d->streams = streams_create(d->loop)) == NULL ||
 	    (d->sessions = sessions_create(d->loop, d->reap, d->streams,
-	    &d->svc.nofile)) == NULL)
+	    &d->svc.nofile)) == NULL ||
+	    (d->monitor = monitor_create(d->loop, d->reap, &m)) == NULL)
 		return fail("start", "out of memory or descriptors");
 	d->reap_again.fn = reap_turn;
 	d->reap_again.arg = d;
@@ -510,7 +535,8 @@ start_server(struct daemon *d)
 	d->svc = (struct svc){
 		.loop = d->loop, .reap = d->reap, .sessions = d->sessions,
 		.streams = d->streams, .identity = d->identity,
-		.nofile = d->svc.nofile,
+		.blueprint = d->blueprint, .logs = d->logs,
+		.monitor = d->monitor, .nofile = d->svc.nofile,
 		.rate = { .burst = d->conf.limits.fork_burst,
 		    .per_s = d->conf.limits.forks_per_second },
 		.starting_max = d->conf.limits.starting_max,
@@ -531,6 +557,7 @@ start(struct daemon *d)
 	if (load_conf(d) < 0)
 		return -1;
 	fill_limits(d);
+	load_blueprint(d);
 	log_info(COMPONENT, "k8shelld %s (commit %s)", version_string(),
 	    version_commit());
 	if (load_identity(d) < 0 || start_core(d) < 0)
@@ -558,6 +585,8 @@ finish(struct daemon *d)
 		grpc_server_destroy(d->server);
 	sessions_destroy(d->sessions);
 	streams_destroy(d->streams);
+	monitor_destroy(d->monitor);
+	blueprint_destroy(d->blueprint);
 	if (d->gate != NULL)
 		gate_destroy(d->gate);
 	if (d->oidc != NULL)
@@ -580,11 +609,15 @@ daemon_main(const struct daemon_options *opt)
 	if ((d = calloc(1, sizeof *d)) == NULL)
 		return 1;
 	d->opt = opt;
+	if ((d->logs = logring_create()) != NULL)
+		log_set_sink(logring_sink, d->logs);
 	if ((r = start(d)) == 0 && (r = loop_run(d->loop)) < 0)
 		log_error(COMPONENT, "loop: %s", strerror(-r));
 	if (r == 0)
 		log_info(COMPONENT, "stopped");
 	finish(d);
+	log_set_sink(NULL, NULL);
+	logring_destroy(d->logs);
 	free(d);
 	return r == 0 ? 0 : 1;
 }

@@ -12,8 +12,11 @@
 
 #include "rpc/server.h"
 
+struct blueprint;
 struct identity;
+struct logring;
 struct loop;
+struct monitor;
 struct reap;
 struct sessions;
 struct streams;
@@ -35,6 +38,9 @@ struct svc {
 	struct sessions		*sessions;
 	struct streams		*streams;
 	const struct identity	*identity;
+	const struct blueprint	*blueprint; /* NULL: none */
+	struct logring		*logs;		/* NULL: no memory */
+	struct monitor		*monitor;
 	struct rlimit		 nofile;	/* of children (T28) */
 	struct svc_rate		 rate;
 	uint32_t		 starting, starting_max; /* forked, no exec yet */
@@ -70,6 +76,15 @@ void	 svc_exec_message(struct grpc_call *c, const ProtobufCMessage *req);
 void	 svc_exec_ended(struct grpc_call *c);
 void	 svc_exec_writable(struct grpc_call *c);
 void	 svc_exec_gone(struct grpc_call *c);
+
+/* SystemService: svc_info.c, svc_history.c, svc_logs.c. */
+void	 svc_system_info(struct grpc_call *c, const ProtobufCMessage *req);
+void	 svc_get_blueprint(struct grpc_call *c, const ProtobufCMessage *req);
+void	 svc_system_history(struct grpc_call *c, const ProtobufCMessage *req);
+void	 svc_logs_stream(struct grpc_call *c, const ProtobufCMessage *req);
+void	 svc_logs_writable(struct grpc_call *c);
+void	 svc_logs_gone(struct grpc_call *c);
+void	 svc_logs_page(struct grpc_call *c, const ProtobufCMessage *req);
 
 extern const struct grpc_service svc_ssh;
 extern const struct grpc_service svc_system;

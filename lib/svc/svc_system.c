@@ -41,21 +41,21 @@ handshake(struct grpc_call *c, const ProtobufCMessage *m)
 	grpc_reply(c, &resp.base);
 }
 
-#define MISSING(method, how, type) \
-	{ .name = method, .kind = how, \
-	  .request = &k8shelld__##type##__descriptor, \
-	  .message = svc_unimplemented }
+#define UNARY(method, type, handler) \
+	{ .name = method, .kind = GRPC_UNARY, \
+	  .request = &k8shelld__##type##__descriptor, .message = handler }
 
 static const struct grpc_method methods[] = {
-	{ .name = "Handshake", .kind = GRPC_UNARY,
-	  .request = &k8shelld__handshake_request__descriptor,
-	  .message = handshake },
-	MISSING("SystemInfo", GRPC_UNARY, system_info_request),
-	MISSING("GetLogsStream", GRPC_SERVER_STREAM,
-	    system_logs_stream_request),
-	MISSING("GetLogsPage", GRPC_UNARY, get_logs_page_request),
-	MISSING("SystemInfoHistory", GRPC_UNARY, system_info_history_request),
-	MISSING("GetBlueprint", GRPC_UNARY, get_blueprint_request),
+	UNARY("Handshake", handshake_request, handshake),
+	UNARY("SystemInfo", system_info_request, svc_system_info),
+	{ .name = "GetLogsStream", .kind = GRPC_SERVER_STREAM,
+	  .request = &k8shelld__system_logs_stream_request__descriptor,
+	  .message = svc_logs_stream, .writable = svc_logs_writable,
+	  .gone = svc_logs_gone },
+	UNARY("GetLogsPage", get_logs_page_request, svc_logs_page),
+	UNARY("SystemInfoHistory", system_info_history_request,
+	    svc_system_history),
+	UNARY("GetBlueprint", get_blueprint_request, svc_get_blueprint),
 };
 
 const struct grpc_service svc_system = {
