@@ -296,6 +296,8 @@ exec_spawn(struct exec *ex, const K8shelld__CommandDetails *req,
 	r = task_create(&ex->task, ex->svc->loop, ex->svc->reap, &cs,
 	    &exec_task, ex);
 	free(env);
+	if (r == 0)
+		task_share_input(ex->task, streams_input(ex->svc->streams));
 	return r;
 }
 
@@ -373,7 +375,7 @@ exec_input(struct exec *ex, const ProtobufCBinaryData *data)
 		give_up(ex, "input", r);
 		return;
 	}
-	if (task_input_queued(ex->task) >= TASK_INPUT_MAX)
+	if (task_input_full(ex->task))
 		grpc_pause(ex->call);
 }
 

@@ -276,6 +276,8 @@ session_spawn(struct session *ss, const struct session_spec *spec)
 	r = task_create(&ss->task, ss->owner->loop, ss->owner->reap, &cs,
 	    &shell_task, ss);
 	free(env);
+	if (r == 0)
+		task_share_input(ss->task, streams_input(ss->owner->streams));
 	return r;
 }
 
@@ -370,7 +372,7 @@ bool
 session_input_full(const struct session *ss)
 {
 	return (ss->state == STARTING || ss->state == LIVE) &&
-	    task_input_queued(ss->task) >= TASK_INPUT_MAX;
+	    task_input_full(ss->task);
 }
 
 void

@@ -18,6 +18,7 @@ struct streams {
 	struct stream		*live, **live_tail;
 	struct ended		*ended, **ended_tail;
 	size_t			 nended;
+	size_t			 input;
 	struct loop_timer	 expiry;
 };
 
@@ -97,6 +98,12 @@ streams_destroy(struct streams *s)
 		drop_oldest(s);
 	loop_timer_clear(&s->expiry);
 	free(s);
+}
+
+size_t *
+streams_input(struct streams *s)
+{
+	return &s->input;
 }
 
 void

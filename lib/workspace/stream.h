@@ -40,6 +40,10 @@ void	 streams_destroy(struct streams *s);
 /* 1..128 bytes of printable ASCII without '/', not "." or ".." (SH-24). */
 bool	 stream_id_valid(const char *id);
 
+/* Bytes of input that wait for the processes behind all streams: what
+ * task_share_input() counts in. */
+size_t	*streams_input(struct streams *s);
+
 void	 stream_add(struct streams *s, struct stream *st);
 /* Leaves a record of it behind for STREAM_KEEP_MS. */
 void	 stream_end(struct stream *st);

@@ -42,6 +42,8 @@ struct task {
 	bool		 pty;
 	struct chan	 in, out, err;
 	struct buf	 input;
+	size_t		*total;		/* of all tasks, or NULL */
+	size_t		 counted;	/* our part of it */
 	bool		 input_ended;	/* close stdin behind the queue */
 	bool		 input_gone;	/* nobody reads it any more */
 	bool		 input_high;	/* writable() is owed */
@@ -88,6 +90,22 @@ chan_close(struct chan *c)
 	c->eof = true;
 }
 
+/* After any change of the queue. */
+static void
+input_count(struct task *t)
+{
+	if (t->total == NULL)
+		return;
+	*t->total += t->input.len - t->counted;
+	t->counted = t->input.len;
+}
+
+static bool
+total_full(const struct task *t)
+{
+	return t->total != NULL && *t->total >= TASK_INPUT_TOTAL;
+}
+
 static void
 close_all(struct task *t)
 {
@@ -96,6 +114,7 @@ close_all(struct task *t)
 	chan_close(&t->err);
 	t->input_gone = true;
 	buf_finish(&t->input);
+	input_count(t);
 }
 
 static size_t
@@ -285,6 +304,7 @@ input_drop(struct task *t)
 {
 	t->input_gone = true;
 	buf_finish(&t->input);
+	input_count(t);
 	chan_close(&t->in);	/* a PTY's master is still read */
 }
 
@@ -299,6 +319,7 @@ input_flush(struct task *t)
 		r = write(c->io.fd, buf_head(&t->input), t->input.len);
 		if (r >= 0) {
 			buf_drain(&t->input, (size_t)r);
+			input_count(t);
 		} else if (errno == EAGAIN) {
 			return;
 		} else if (errno != EINTR) {
@@ -314,7 +335,8 @@ input_flush(struct task *t)
 static void
 input_tell_writable(struct task *t)
 {
-	if (!t->input_high || t->input.len > TASK_INPUT_MAX / 2)
+	if (!t->input_high || t->input.len > TASK_INPUT_MAX / 2 ||
+	    (t->input.len > 0 && total_full(t)))
 		return;
 	t->input_high = false;
 	if (!t->hung_up && t->ops->writable != NULL)
@@ -504,17 +526,33 @@ task_input(struct task *t, const void *p, size_t n)
 
 	if (t->input_gone || t->input_ended)
 		return -EPIPE;
-	if (t->input.len >= TASK_INPUT_MAX)
+	if (t->input.len >= TASK_INPUT_MAX ||
+	    (n > TASK_INPUT_PIECE && total_full(t)))
 		return -ENOBUFS;
 	if ((r = buf_put(&t->input, p, n)) < 0)
 		return r;
 	/* Behind older bytes it has to wait, else it needn't. */
 	if (t->state == RUNNING && t->input.len == n)
 		input_flush(t);
-	if (t->input.len > TASK_INPUT_MAX / 2)
+	input_count(t);
+	if (t->input.len > TASK_INPUT_MAX / 2 || task_input_full(t))
 		t->input_high = true;
 	update_interest(t);
 	return t->input_gone ? -EPIPE : 0;
+}
+
+bool
+task_input_full(const struct task *t)
+{
+	return t->input.len >= TASK_INPUT_MAX ||
+	    (t->input.len > 0 && total_full(t));
+}
+
+void
+task_share_input(struct task *t, size_t *total)
+{
+	t->total = total;
+	input_count(t);
 }
 
 size_t

@@ -19,6 +19,8 @@
 #include "proc/child.h"
 
 #define TASK_INPUT_MAX	(1024u * 1024)	/* EX-15 */
+#define TASK_INPUT_TOTAL	(32u * 1024 * 1024) /* of all that share */
+#define TASK_INPUT_PIECE	(64u * 1024)	/* one piece, over that */
 #define TASK_READ_MAX	(32u * 1024)	/* one output() */
 #define TASK_DRAIN_MS	200
 #define TASK_DRAIN_MAX_MS	2000	/* from exit */
@@ -36,7 +38,8 @@ struct task_ops {
 	size_t	(*room)(void *arg);
 	void	(*output)(void *arg, enum task_stream s, const void *p,
 		    size_t n);
-	/* Half of the input queue is free again.  NULL: don't care. */
+	/* Half of the input queue is free again, all of it over
+	 * TASK_INPUT_TOTAL.  NULL: don't care. */
 	void	(*writable)(void *arg);
 	/* Everything is over; also after a failed start.  e is what the child
 	 * left, or SIGKILL where a hung one can't be waited for. */
@@ -48,12 +51,21 @@ int	 task_create(struct task **out, struct loop *l, struct reap *r,
 	    void *arg);
 
 /*
+ * Counts t's waiting input in *total, too, which outlives t.  While that is
+ * TASK_INPUT_TOTAL or more, a queue that is not empty counts as full and a
+ * piece over TASK_INPUT_PIECE is refused.
+ */
+void	 task_share_input(struct task *t, size_t *total);
+
+/*
  * Takes a whole piece of any size (a message is at most 4 MiB) while fewer
  * than TASK_INPUT_MAX bytes wait, so the caller can test before it takes the
  * piece from its peer.  0, -ENOBUFS at or over TASK_INPUT_MAX, -EPIPE if
  * stdin is gone (input is then dropped, EX-11), -ENOMEM.
  */
 int	 task_input(struct task *t, const void *p, size_t n);
+/* Wait for writable() before the next piece. */
+bool	 task_input_full(const struct task *t);
 size_t	 task_input_queued(const struct task *t);
 /* Closes stdin behind what is queued; nothing on a PTY (EX-10, EX-20). */
 void	 task_input_end(struct task *t);
