@@ -171,7 +171,8 @@ def test_CVE_2023_44487_rapid_reset(attack):
 
 @pytest.mark.parametrize("size", [0, 1, 1000])
 def test_CVE_2024_27316_continuation_flood(attack, size):
-    """Also CVE-2026-33871: counted by frames, so that zero length counts."""
+    """Also CVE-2023-45288, CVE-2024-27983, -28182, -30255, -31309, and
+    CVE-2026-33871: counted by frames, so that zero length counts."""
     p, other = attack
     f, _ = header_start(p, 1)
     p.send_frame(f)
