@@ -75,6 +75,8 @@ void	 json_put_array(struct json_out *o, const char *key);
 void	 json_put_end(struct json_out *o, char bracket);	/* '}' or ']' */
 void	 json_put_string(struct json_out *o, const char *key, const char *v);
 void	 json_put_int(struct json_out *o, const char *key, int64_t v);
+/* At most six digits behind the point; what is not finite leaves as null. */
+void	 json_put_double(struct json_out *o, const char *key, double v);
 void	 json_put_bool(struct json_out *o, const char *key, bool v);
 void	 json_put_null(struct json_out *o, const char *key);
 int	 json_put_done(struct json_out *o);

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -145,6 +146,23 @@ json_put_int(struct json_out *o, const char *key, int64_t v)
 
 	(void)snprintf(text, sizeof text, "%" PRId64, v);
 	put_word(o, key, text);
+}
+
+void
+json_put_double(struct json_out *o, const char *key, double v)
+{
+	char	text[320 + 8];		/* DBL_MAX has 309 digits */
+	size_t	n;
+
+	if (!isfinite(v)) {
+		json_put_null(o, key);
+		return;
+	}
+	(void)snprintf(text, sizeof text, "%.6f", v);
+	for (n = strlen(text); text[n - 1] == '0'; n--)
+		;
+	text[text[n - 1] == '.' ? n - 1 : n] = '\0';
+	put_word(o, key, strcmp(text, "-0") == 0 ? "0" : text);
 }
 
 void

@@ -1,4 +1,6 @@
 #include <errno.h>
+#include <float.h>
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -325,6 +327,41 @@ static const char	written[] =
     "\"no\":false,\"nil\":null}";
 
 static void
+doubles_are_written_short_and_always_as_json(void **state)
+{
+	static const struct {
+		double		 v;
+		const char	*text;
+	} rows[] = {
+		{ 0, "0" }, { -1, "-1" }, { 1.5, "1.5" }, { 0.1, "0.1" },
+		{ 1234567.25, "1234567.25" }, { -0.0000001, "0" },
+		{ 100, "100" }, { 1e20, "100000000000000000000" },
+		{ 2.0 / 3, "0.666667" }, { HUGE_VAL, "null" },
+		{ -HUGE_VAL, "null" }, { NAN, "null" },
+	};
+	struct json_out	o;
+	struct buf	b;
+	size_t		i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_LEN(rows); i++) {
+		buf_init(&b, 100);
+		json_out_init(&o, &b);
+		json_put_double(&o, NULL, rows[i].v);
+		assert_int_equal(json_put_done(&o), 0);
+		assert_int_equal(b.len, strlen(rows[i].text));
+		assert_memory_equal(buf_head(&b), rows[i].text, b.len);
+		buf_finish(&b);
+	}
+	buf_init(&b, 1000);
+	json_out_init(&o, &b);
+	json_put_double(&o, NULL, DBL_MAX);
+	assert_int_equal(json_put_done(&o), 0);
+	assert_int_equal(b.len, 309);
+	buf_finish(&b);
+}
+
+static void
 writer_sees_to_commas_and_quotes(void **state)
 {
 	struct json_out	o;
@@ -463,6 +500,7 @@ main(void)
 		cmocka_unit_test(writer_sees_to_commas_and_quotes),
 		cmocka_unit_test(written_text_is_always_utf8),
 		cmocka_unit_test(writer_keeps_to_the_limit),
+		cmocka_unit_test(doubles_are_written_short_and_always_as_json),
 		cmocka_unit_test(writer_notices_what_was_left_open),
 		cmocka_unit_test(writer_survives_every_failing_allocation),
 		cmocka_unit_test(reader_allocates_nothing),
