@@ -111,6 +111,7 @@ bool	 grpc_server_drained(const struct grpc_server *s);
 
 struct grpc_stats {
 	uint64_t conns, conns_total, conns_refused;
+	uint64_t handshakes;	/* connections that became ready */
 	uint64_t calls, calls_total, calls_refused;
 	uint64_t bytes_in, bytes_out;
 };

@@ -312,6 +312,7 @@ on_ready(void *arg)
 		conn_close(sc->conn, -ENOMEM);
 		return;
 	}
+	sc->server->stats.handshakes++;
 	conn_resume(sc->conn);		/* bytes may have come before */
 	conn_schedule(sc);
 }

@@ -13,8 +13,11 @@ struct ended {
 	struct ended		*next;
 };
 
+#define KINDS	(STREAM_UNIX_SOCKET + 1)
+
 struct streams {
 	struct loop		*loop;		/* borrowed */
+	struct stream_totals	 totals[KINDS];	/* bytes: of ended ones */
 	struct stream		*live, **live_tail;
 	struct ended		*ended, **ended_tail;
 	size_t			 nended;
@@ -115,6 +118,23 @@ stream_add(struct streams *s, struct stream *st)
 	st->prevp = s->live_tail;
 	*s->live_tail = st;
 	s->live_tail = &st->next;
+	s->totals[st->kind].live++;
+	s->totals[st->kind].started++;
+}
+
+void
+streams_totals(const struct streams *s, enum stream_kind k,
+    struct stream_totals *t)
+{
+	const struct stream	*st;
+
+	*t = s->totals[k];
+	for (st = s->live; st != NULL; st = st->next) {
+		if (st->kind != k)
+			continue;
+		t->bytes_in += st->bytes_in;
+		t->bytes_out += st->bytes_out;
+	}
 }
 
 static void
@@ -143,6 +163,9 @@ stream_end(struct stream *st)
 	else
 		s->live_tail = st->prevp;
 	st->owner = NULL;
+	s->totals[st->kind].live--;
+	s->totals[st->kind].bytes_in += st->bytes_in;
+	s->totals[st->kind].bytes_out += st->bytes_out;
 
 	/* Out of memory costs the record of the past, nothing else. */
 	if ((e = calloc(1, sizeof *e)) == NULL)

@@ -58,6 +58,13 @@ struct stream_record {
 typedef bool stream_fn(void *arg, const struct stream_record *r);
 /* Live ones first, in order of creation; false stops. */
 void	 streams_each(struct streams *s, stream_fn *fn, void *arg);
+
+/* Of one kind, since the start; bytes of live and of ended ones. */
+struct stream_totals {
+	uint64_t live, started, bytes_in, bytes_out;
+};
+void	 streams_totals(const struct streams *s, enum stream_kind k,
+	    struct stream_totals *t);
 const char *stream_kind_name(enum stream_kind k);	/* "port-forward" */
 
 #endif

@@ -149,6 +149,36 @@ out_of_memory_costs_the_record_of_the_past_only(void **state)
 	loop_destroy(l);
 }
 
+/* Counters never fall, or a scraper would take it for a restart. */
+static void
+totals_count_what_has_ended_and_been_forgotten_too(void **state)
+{
+	struct loop		*l = loop_create();
+	struct streams		*s = streams_create(l);
+	struct stream		 a = { .id = "a", .kind = STREAM_EXEC };
+	struct stream		 b = { .id = "b", .kind = STREAM_EXEC };
+	struct stream_totals	 t;
+
+	(void)state;
+	stream_add(s, &a);
+	stream_add(s, &b);
+	a.bytes_in = 3;
+	b.bytes_out = 4;
+	failmalloc_arm(1);		/* no record of it is kept */
+	stream_end(&a);
+	assert_true(failmalloc_disarm());
+	streams_totals(s, STREAM_EXEC, &t);
+	assert_int_equal(t.live, 1);
+	assert_int_equal(t.started, 2);
+	assert_int_equal(t.bytes_in, 3);
+	assert_int_equal(t.bytes_out, 4);
+	streams_totals(s, STREAM_SHELL, &t);
+	assert_int_equal(t.started, 0);
+	stream_end(&b);
+	streams_destroy(s);
+	loop_destroy(l);
+}
+
 int
 main(void)
 {
@@ -158,6 +188,8 @@ main(void)
 		    live_ones_come_first_and_ended_ones_stay_for_a_while),
 		cmocka_unit_test(
 		    ended_ones_are_bounded_and_the_oldest_go_first),
+		cmocka_unit_test(
+		    totals_count_what_has_ended_and_been_forgotten_too),
 		cmocka_unit_test(a_stream_may_outlive_its_registry),
 		cmocka_unit_test(
 		    out_of_memory_costs_the_record_of_the_past_only),
