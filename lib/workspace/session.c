@@ -345,15 +345,29 @@ out:
 }
 
 struct session *
-session_find(struct sessions *s, const char *id, const char *subject)
+session_by_id(struct sessions *s, const char *id)
 {
 	struct session	*ss;
 
 	for (ss = s->list; ss != NULL; ss = ss->next)
 		if ((ss->state == STARTING || ss->state == LIVE) &&
 		    strcmp(ss->stream.id, id) == 0)
-			return strcmp(ss->subject, subject) == 0 ? ss : NULL;
+			return ss;
 	return NULL;
+}
+
+struct session *
+session_find(struct sessions *s, const char *id, const char *subject)
+{
+	struct session	*ss = session_by_id(s, id);
+
+	return ss != NULL && strcmp(ss->subject, subject) == 0 ? ss : NULL;
+}
+
+int
+session_signal(struct session *ss, int signo)
+{
+	return task_signal(ss->task, signo);
 }
 
 int

@@ -58,6 +58,11 @@ int	 session_start(struct sessions *s, struct session **out,
 struct session *session_find(struct sessions *s, const char *id,
 	    const char *subject);
 
+/* For who owns the workspace, and so every session: NULL if unknown. */
+struct session *session_by_id(struct sessions *s, const char *id);
+/* To the shell's group; its client hears of the end as of any other. */
+int	 session_signal(struct session *ss, int signo);
+
 /* As task_input(); the caller stops taking input while it is full. */
 int	 session_input(struct session *ss, const void *p, size_t n);
 bool	 session_input_full(const struct session *ss);
