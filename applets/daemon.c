@@ -30,6 +30,7 @@
 #include "net/tls.h"
 #include "proc/reap.h"
 #include "rpc/server.h"
+#include "svc/rest.h"
 #include "svc/svc.h"
 #include "workspace/monitor.h"
 #include "workspace/session.h"
@@ -64,10 +65,12 @@ struct daemon {
 	struct monitor		*monitor;
 	struct svc		 svc;
 	struct grpc_server	*server;
+	struct rest		*rest;
 	struct tls_identity	*tls;		/* NULL: plaintext */
 	struct certwatch	*certwatch;
 	struct listener		*tcp, *local;
 	char			 run_dir[PATH_LEN], token_file[PATH_LEN];
+	char			 rest_path[PATH_LEN];
 	char			 own_namespace[64];
 	enum { RUNNING, DRAINING, ENDING } state;
 	struct loop_timer	 stop_timer;
@@ -393,6 +396,36 @@ listen_on_socket(struct daemon *d)
 	return 0;
 }
 
+/*
+ * The workspace API.  Without its socket kbox has nobody to talk to, and
+ * everything else works: that is no reason to stop.
+ */
+static int
+start_rest(struct daemon *d)
+{
+	bool			 own = d->opt->standalone || geteuid() != 0;
+	struct rest_options	 o = {
+		.path = d->opt->socket, .mode = own ? 0600 : 0660,
+		.set_group = !own, .gid = d->identity->gid,
+		.owner_uid = d->identity->uid,
+		.make_dir = !own, .svc = &d->svc, .conf = &d->conf,
+		.server = &d->server,
+	};
+	int			 r;
+
+	if (o.path == NULL && !d->opt->standalone)
+		o.path = REST_SOCKET_PATH;
+	if (o.path == NULL) {
+		if ((r = path_join(d->rest_path, sizeof d->rest_path,
+		    d->run_dir, REST_SOCKET_NAME)) < 0)
+			return fail("workspace API", "%s", strerror(-r));
+		o.path = d->rest_path;
+	}
+	if ((d->rest = rest_create(&o)) == NULL)
+		return fail("workspace API", "%s", strerror(ENOMEM));
+	return 0;
+}
+
 static int
 make_run_dir(struct daemon *d)
 {
@@ -428,6 +461,8 @@ end_calls(struct daemon *d)
 	d->stop_deadline = loop_now(d->loop) + STOP_KILL_MS;
 	grpc_server_destroy(d->server);
 	d->server = NULL;
+	rest_destroy(d->rest);
+	d->rest = NULL;
 	monitor_destroy(d->monitor);
 	d->monitor = NULL;
 	sessions_destroy(d->sessions);
@@ -466,6 +501,7 @@ stop(struct daemon *d, int signo)
 	listener_destroy(d->tcp);
 	listener_destroy(d->local);
 	d->tcp = d->local = NULL;
+	rest_stop(d->rest);
 	grpc_server_shutdown(d->server);
 	if (d->logs != NULL)
 		logring_end(d->logs);
@@ -569,7 +605,8 @@ start(struct daemon *d)
 	if (make_run_dir(d) < 0 || start_oidc(d) < 0 || start_gate(d) < 0 ||
 	    start_server(d) < 0)
 		return -1;
-	if (listen_on_socket(d) < 0 || listen_on_tcp(d) < 0)
+	if (start_rest(d) < 0 || listen_on_socket(d) < 0 ||
+	    listen_on_tcp(d) < 0)
 		return -1;
 	reap_turn(d);		/* children from before the loop */
 	return 0;
@@ -583,6 +620,7 @@ finish(struct daemon *d)
 	certwatch_destroy(d->certwatch);
 	if (d->server != NULL)
 		grpc_server_destroy(d->server);
+	rest_destroy(d->rest);
 	sessions_destroy(d->sessions);
 	streams_destroy(d->streams);
 	monitor_destroy(d->monitor);

@@ -31,7 +31,9 @@ static const char help[] =
 "                     PEM certificate chain and key; standalone: use TLS\n"
 "  --token-file FILE  standalone: what TCP callers have to present (default:\n"
 "                     RUN-DIR/token, made if it is missing)\n"
-"  --socket FILE      path of the workspace API's socket (reserved)\n"
+"  --socket FILE      the workspace API's socket (default\n"
+"                     /var/run/k8shelld.sock; standalone: in the run\n"
+"                     directory)\n"
 "  --test             run without root and without an identity file\n"
 "  -v, --version      print version and commit\n"
 "  -h, --help         print this\n";

@@ -2,8 +2,8 @@
  * rundir - where a standalone daemon and its clients meet.
  *
  * A folder of this user alone: "$XDG_RUNTIME_DIR/k8shell", else
- * "/tmp/k8shell-UID".  It holds grpc.sock and, with --port, the token that
- * TCP callers present.
+ * "/tmp/k8shell-UID".  It holds grpc.sock, k8shelld.sock and, with --port, the
+ * token that TCP callers present.
  */
 #ifndef APPLETS_RUNDIR_H
 #define APPLETS_RUNDIR_H

@@ -122,6 +122,8 @@ class Daemon:
         self.tmp = str(tmp)
         self.logfile = os.path.join(self.tmp, "k8shelld.log")
         self.run_dir = os.path.join(self.tmp, "run")
+        self.rest_sock = os.path.join(
+            self.run_dir if config is None else self.tmp, "k8shelld.sock")
         self.port = self.sock = None
         argv = list(wrapper) + [binary or BINARY, "k8shelld"]
         if config is None:
@@ -131,6 +133,8 @@ class Daemon:
             with open(path, "w") as f:
                 f.write(config)
             argv += ["--config", path]
+            if "--socket" not in args:
+                argv += ["--socket", self.rest_sock]
         argv += list(args)
         environ = {"PATH": os.environ["PATH"], "USERNAME": USER,
                    "USER_UID": str(UID), "USER_GID": str(GID),

@@ -1,0 +1,153 @@
+/*
+ * Shells: what runs, its size, its end.  Whoever gets here is the workspace
+ * user or root, and every session of this daemon is theirs (T15).
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "svc/rest_impl.h"
+#include "svc/svc.h"
+#include "workspace/session.h"
+#include "workspace/stream.h"
+#include "workspace/task.h"
+
+#define CELLS_MAX	65535	/* struct winsize has 16 bits */
+#define END_POLL_MS	20
+#define END_MAX_MS	(TASK_HANGUP_MS + 2000)	/* SIGHUP, SIGKILL, reap */
+
+/* ---- POST /shells/{id}/resize ---- */
+
+struct size {
+	int64_t	 width, height;
+};
+
+/* {"width": 80, "height": 24}; other keys are somebody else's. */
+static int
+read_size(const struct buf *body, struct size *size)
+{
+	struct json	 j;
+	enum json_type	 t;
+	int64_t		*v;
+
+	*size = (struct size){ 0 };
+	json_init(&j, buf_head(body), body->len);
+	if (json_next(&j) != JSON_OBJECT)
+		return -EINVAL;
+	while ((t = json_next(&j)) == JSON_KEY) {
+		v = json_is(&j, "width") ? &size->width :
+		    json_is(&j, "height") ? &size->height : NULL;
+		t = json_next(&j);
+		if (v != NULL ? t != JSON_NUMBER || json_int(&j, v) < 0 ||
+		    *v < 1 || *v > UINT32_MAX : json_skip(&j, t) < 0)
+			return -EINVAL;
+		if (v != NULL && *v > CELLS_MAX)
+			*v = CELLS_MAX;
+	}
+	if (t != JSON_OBJECT_END || json_next(&j) != JSON_END ||
+	    size->width == 0 || size->height == 0)
+		return -EINVAL;
+	return 0;
+}
+
+void
+rest_shell_resize(struct rest_conn *c)
+{
+	struct session	*ss;
+	struct size	 size;
+	int		 r;
+
+	if (read_size(&c->body, &size) < 0) {
+		rest_error(c, 400, "the body is not {\"width\": COLUMNS, "
+		    "\"height\": ROWS}");
+		return;
+	}
+	ss = session_by_id(c->rest->opt.svc->sessions, c->arg);
+	if (ss == NULL) {
+		rest_error(c, 400, "no session %s", c->arg);
+		return;
+	}
+	r = session_resize(ss, (uint32_t)size.width, (uint32_t)size.height);
+	if (r < 0)
+		rest_error(c, 400, "session %s: %s", c->arg,
+		    r == -ENOTTY ? "it has no terminal" : strerror(-r));
+	else
+		rest_empty(c, 204);
+}
+
+/* ---- DELETE /shells/{id} ---- */
+
+/* Waits for a session to be gone. */
+struct killing {
+	struct rest_conn	*conn;
+	struct session		*session;	/* only compared */
+	char			 id[REST_ARG_MAX];
+	struct loop_timer	 timer;
+	uint64_t		 kill_ms, end_ms;
+};
+
+static void
+killing_gone(void *arg)
+{
+	struct killing	*k = arg;
+
+	loop_timer_clear(&k->timer);
+	free(k);
+}
+
+static void
+killing_done(struct killing *k, bool gone)
+{
+	if (gone)
+		rest_empty(k->conn, 204);
+	else
+		rest_error(k->conn, 500, "session %s is still there", k->id);
+	free(k);
+}
+
+static void
+killing_poll(void *arg)
+{
+	struct killing	*k = arg;
+	struct rest	*r = k->conn->rest;
+	struct session	*ss = session_by_id(r->opt.svc->sessions, k->id);
+	uint64_t	 now = loop_now(r->loop);
+
+	if (ss == NULL || ss != k->session || now >= k->end_ms) {
+		killing_done(k, ss == NULL || ss != k->session);
+		return;
+	}
+	if (now >= k->kill_ms) {
+		session_signal(ss, SIGKILL);
+		k->kill_ms = k->end_ms;
+	}
+	loop_timer_set(r->loop, &k->timer, now + END_POLL_MS);
+}
+
+void
+rest_shell_end(struct rest_conn *c)
+{
+	struct rest	*r = c->rest;
+	struct session	*ss = session_by_id(r->opt.svc->sessions, c->arg);
+	struct killing	*k;
+
+	if (ss == NULL) {
+		rest_error(c, 404, "no session %s", c->arg);
+		return;
+	}
+	if ((k = calloc(1, sizeof *k)) == NULL) {
+		rest_error(c, 503, "out of memory");
+		return;
+	}
+	k->conn = c;
+	k->session = ss;
+	memcpy(k->id, c->arg, sizeof k->id);
+	k->kill_ms = loop_now(r->loop) + TASK_HANGUP_MS;
+	k->end_ms = loop_now(r->loop) + END_MAX_MS;
+	k->timer.fn = killing_poll;
+	k->timer.arg = k;
+	session_signal(ss, SIGHUP);
+	loop_timer_set(r->loop, &k->timer, loop_now(r->loop));
+	rest_wait(c, killing_gone, k);
+}
