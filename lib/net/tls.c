@@ -325,9 +325,12 @@ objection(const struct tls *t)
 static void
 check_complete(struct tls *t)
 {
-	unsigned	state = br_ssl_engine_current_state(t->eng);
+	unsigned	state;
 
-	if (t->ready || t->refused || state == BR_SSL_CLOSED ||
+	if (t->ready || t->refused)
+		return;
+	state = br_ssl_engine_current_state(t->eng);
+	if (state == BR_SSL_CLOSED ||
 	    (state & (BR_SSL_SENDAPP | BR_SSL_RECVAPP)) == 0)
 		return;
 	if ((t->reason = objection(t)) == NULL) {
