@@ -4,7 +4,7 @@
 #   release      build/k8shell, static-PIE, stripped, and its names
 #   conformance  build/k8shell-conformance, for HTTP/2 test suites
 #   unit         build and run tests/unit (glibc, ASan, UBSan)
-#   san          build/san/k8shell, the whole program with ASan and UBSan
+#   san, dbg     the whole program with ASan and UBSan; and for valgrind
 #   fuzz         build/fuzz/fuzz_* (clang libFuzzer)
 #   lint         include ranks, banned calls, sizes
 
@@ -20,7 +20,7 @@ NAMES   := k8shelld kssh
 .SUFFIXES:
 .SECONDARY:
 .DELETE_ON_ERROR:
-.PHONY: release conformance unit san fuzz lint
+.PHONY: release conformance unit san dbg fuzz lint
 $(if $(V),,$(eval .SILENT:))		# make V=1 shows the commands
 
 # Written while make reads this file and only when it differs, so that a new
@@ -124,6 +124,11 @@ build/san/k8shell: $(APPLET:%.c=build/obj/asan/%.o) build/obj/asan/lib.a
 	mkdir -p $(@D); echo "  ld $@"
 	$(CC) $(SAN) -o $@ $^ $(GLIBC)
 	for n in $(NAMES); do ln -f $@ $(@D)/$$n; done
+
+dbg: build/dbg/k8shell
+build/dbg/k8shell: build/san/k8shell
+	mkdir -p $(@D); echo "  cc $@"
+	$(CC) $(filter-out -M%,$(DBG)) -w -o $@ $(APPLET) $(OBJS:.o=.c) $(GLIBC)
 
 UNIT    := $(patsubst tests/unit/%.c,build/unit/%,$(wildcard tests/unit/test_*.c))
 unit: $(UNIT)

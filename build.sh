@@ -547,8 +547,8 @@ cmd_test()
 	cmd_build conformance
 	cmd_build --arch aarch64
 	lock
-	step "whole program with ASan and UBSan" \
-	    make -j"$JOBS" --no-print-directory san
+	step "whole program for sanitizers and valgrind" \
+	    make -j"$JOBS" --no-print-directory san dbg
 	unlock
 	[ $bad = 0 ] ||
 	    printf 'build.sh: unit, lint or fuzz steps failed, see above\n' >&2

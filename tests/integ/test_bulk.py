@@ -87,8 +87,8 @@ def measure(daemon, script, args):
         echo = Echo(stub, "ex-bulk-echo-1")
         begin = time.monotonic()
         r = pipeline(script, args)
+        assert (r.returncode, r.stdout, r.stderr) == (0, b"", b"")
         echo.check(time.monotonic() - begin)
-    assert (r.returncode, r.stdout, r.stderr) == (0, b"", b"")
     check_peak(daemon, idle)
 
 
