@@ -534,6 +534,11 @@ on_signal(void *arg, int signo)
 static int
 start_core(struct daemon *d)
 {
+	const struct session_rules rules = {
+		.may_detach = d->conf.shells.allow_session_detach,
+		.may_stay = d->conf.shells.allow_unlimited_ttl,
+		.ttl_ms = d->conf.shells.detached_ttl_ns / 1000000,
+	};
 	static const int	signals[] = {
 		SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, 0
 	};
@@ -544,7 +549,7 @@ start_core(struct daemon *d)
 	    (d->reap = reap_create(d->conf.reap_zombies.enabled)) == NULL ||
 	    (d->streams = streams_create(d->loop)) == NULL ||
 	    (d->sessions = sessions_create(d->loop, d->reap, d->streams,
-	    &d->svc.nofile)) == NULL ||
+	    &d->svc.nofile, &rules)) == NULL ||
 	    (d->monitor = monitor_create(d->loop, d->reap, &m)) == NULL)
 		return fail("start", "out of memory or descriptors");
 	d->reap_again.fn = reap_turn;
@@ -569,6 +574,7 @@ start_server(struct daemon *d)
 	};
 
 	d->svc = (struct svc){
+		.may_detach = d->conf.shells.allow_session_detach,
 		.loop = d->loop, .reap = d->reap, .sessions = d->sessions,
 		.streams = d->streams, .identity = d->identity,
 		.blueprint = d->blueprint, .logs = d->logs,

@@ -38,6 +38,7 @@ struct svc {
 	struct sessions		*sessions;
 	struct streams		*streams;
 	const struct identity	*identity;
+	bool			 may_detach;	/* as the sessions' rules */
 	const struct blueprint	*blueprint; /* NULL: none */
 	struct logring		*logs;		/* NULL: no memory */
 	struct monitor		*monitor;
@@ -85,6 +86,11 @@ void	 svc_logs_stream(struct grpc_call *c, const ProtobufCMessage *req);
 void	 svc_logs_writable(struct grpc_call *c);
 void	 svc_logs_gone(struct grpc_call *c);
 void	 svc_logs_page(struct grpc_call *c, const ProtobufCMessage *req);
+
+/* SshService.AcquireSession and ListSessions, svc_sessions.c. */
+void	 svc_acquire_session(struct grpc_call *c,
+	    const ProtobufCMessage *req);
+void	 svc_list_sessions(struct grpc_call *c, const ProtobufCMessage *req);
 
 extern const struct grpc_service svc_ssh;
 extern const struct grpc_service svc_system;

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "gen/ssh.pb-c.h"
+#include "loop/loop.h"
 #include "svc/svc.h"
 #include "workspace/account.h"
 #include "workspace/session.h"
@@ -23,6 +24,7 @@ struct shell {
 	struct session	*session;
 	bool		 starting;	/* counted in svc->starting */
 	bool		 over;		/* waits for room to say so */
+	struct loop_task end;		/* say_end() from a clean stack */
 	char		 why[256];	/* of a failed start, or "" */
 };
 
@@ -32,6 +34,14 @@ left_start(struct shell *sh)
 	if (sh->starting)
 		sh->svc->starting--;
 	sh->starting = false;
+}
+
+static void
+shell_free(struct shell *sh)
+{
+	left_start(sh);
+	loop_later_cancel(sh->svc->loop, &sh->end);
+	free(sh);
 }
 
 static void
@@ -94,7 +104,7 @@ give_up(struct shell *sh, const char *what, int err)
 	hang_up(sh);
 	grpc_finish(sh->call, GRPC_RESOURCE_EXHAUSTED, "%s lost: %s", what,
 	    strerror(-err));
-	free(sh);
+	shell_free(sh);
 }
 
 static void
@@ -147,7 +157,25 @@ say_end(struct shell *sh)
 		refuse(sh->call, GRPC_FAILED_PRECONDITION, sh->why);
 	else
 		grpc_finish(sh->call, GRPC_OK, "%s", "");
-	free(sh);
+	shell_free(sh);
+}
+
+static void
+on_end(void *arg)
+{
+	say_end(arg);
+}
+
+/* Comes out of session_input() too, so the answer has to wait. */
+static void
+on_detached(void *arg)
+{
+	struct shell	*sh = arg;
+
+	left_start(sh);
+	sh->session = NULL;
+	sh->over = true;
+	loop_later(sh->svc->loop, &sh->end);
 }
 
 static void
@@ -171,15 +199,21 @@ static const struct session_client shell_client = {
 	.output = on_output,
 	.writable = on_writable,
 	.ended = on_ended,
+	.detached = on_detached,
 };
 
-/* What the request asks for and this daemon can't honour, or NULL. */
-static const char *
-unservable(const K8shelld__ShellStartRequest *req)
+static struct shell *
+shell_new(struct grpc_call *c)
 {
-	if (req->lock_id[0] != '\0' || req->detach_on_close)
-		return "detaching sessions is disabled";
-	return NULL;
+	struct shell	*sh;
+
+	if ((sh = calloc(1, sizeof *sh)) == NULL)
+		return NULL;
+	sh->svc = grpc_call_user(c);
+	sh->call = c;
+	sh->end.fn = on_end;
+	sh->end.arg = sh;
+	return sh;
 }
 
 static uint32_t
@@ -198,6 +232,7 @@ start_session(struct shell *sh, const K8shelld__ShellStartRequest *req,
 		.env = req->setenvvars, .nenv = req->n_setenvvars,
 		.pty = req->usepty, .cols = clamp_cells(req->width),
 		.rows = clamp_cells(req->height),
+		.keep = req->detach_on_close,
 	};
 
 	return session_start(sh->svc->sessions, &sh->session, &spec,
@@ -215,18 +250,15 @@ shell_begin(struct grpc_call *c, const K8shelld__ShellStartRequest *req,
 	enum grpc_status status;
 	int		 r;
 
-	if ((why = unservable(req)) != NULL)
-		r = -EACCES;
+	if (req->detach_on_close && !svc->may_detach)
+		why = "detaching sessions is disabled", r = -EACCES;
 	else if (!svc_may_start(svc))
 		why = "too many starts at once", r = -EAGAIN;
 	else if ((r = account_resolve(&a, svc->identity, req->as_user,
 	    &account_files_system, &why)) == 0)
-		r = (sh = calloc(1, sizeof *sh)) == NULL ? -ENOMEM : 0;
-	if (r == 0) {
-		sh->svc = svc;
-		sh->call = c;
+		r = (sh = shell_new(c)) == NULL ? -ENOMEM : 0;
+	if (r == 0)
 		r = start_session(sh, req, id, a);
-	}
 	account_destroy(a);
 	if (r < 0) {
 		free(sh);
@@ -241,6 +273,58 @@ shell_begin(struct grpc_call *c, const K8shelld__ShellStartRequest *req,
 	sh->starting = true;
 	svc->starting++;
 	grpc_call_set_arg(c, sh);
+}
+
+static void
+refuse_attach(struct grpc_call *c, int err)
+{
+	if (err == -ENOENT)
+		grpc_finish(c, GRPC_NOT_FOUND, "no such lock or session");
+	else if (err == -ETIMEDOUT)
+		grpc_finish(c, GRPC_FAILED_PRECONDITION,
+		    "the lock has expired");
+	else
+		grpc_finish(c, GRPC_FAILED_PRECONDITION, "cannot attach: %s",
+		    strerror(-err));
+}
+
+/* Everything of the request but the size and detach_on_close is ignored. */
+static void
+shell_attach(struct grpc_call *c, const K8shelld__ShellStartRequest *req)
+{
+	struct svc		*svc = grpc_call_user(c);
+	struct shell		*sh;
+	struct session_attach	 at = {
+		.client = &shell_client, .cols = clamp_cells(req->width),
+		.rows = clamp_cells(req->height),
+		.keep = req->detach_on_close,
+	};
+	int			 r;
+
+	if (!svc->may_detach) {
+		refuse(c, GRPC_PERMISSION_DENIED,
+		    "detaching sessions is disabled");
+		return;
+	}
+	if (!req->usepty) {
+		grpc_finish(c, GRPC_INVALID_ARGUMENT,
+		    "a detached session has a terminal: usePty is needed");
+		return;
+	}
+	if ((sh = shell_new(c)) == NULL) {
+		refuse_attach(c, -ENOMEM);
+		return;
+	}
+	at.arg = sh;
+	if ((r = session_attach_lock(svc->sessions, &sh->session, req->lock_id,
+	    grpc_call_subject(c), &at)) < 0) {
+		free(sh);
+		refuse_attach(c, r);
+		return;
+	}
+	grpc_call_set_arg(c, sh);
+	send_start(c, "");
+	session_resume(sh->session);
 }
 
 void
@@ -258,6 +342,8 @@ svc_shell_message(struct grpc_call *c, const ProtobufCMessage *m)
 		    K8SHELLD__SHELL_REQUEST__REQUEST_START_REQUEST)
 			grpc_finish(c, GRPC_INVALID_ARGUMENT,
 			    "the first message is not start_request");
+		else if (req->start_request->lock_id[0] != '\0')
+			shell_attach(c, req->start_request);
 		else
 			shell_begin(c, req->start_request, id);
 		return;
@@ -267,6 +353,8 @@ svc_shell_message(struct grpc_call *c, const ProtobufCMessage *m)
 	    sh->session == NULL)
 		return;
 	r = session_input(sh->session, req->data.data, req->data.len);
+	if (sh->session == NULL)	/* the chord was in it */
+		return;
 	if (r < 0 && r != -EPIPE)	/* that is the shell's own wish */
 		give_up(sh, "input", r);
 	else if (session_input_full(sh->session))
@@ -291,7 +379,7 @@ svc_shell_ended(struct grpc_call *c)
 	/* The terminal's other side is gone: a hang-up, not a Ctrl-D. */
 	hang_up(sh);
 	grpc_finish(c, GRPC_OK, "%s", "");
-	free(sh);
+	shell_free(sh);
 }
 
 void
@@ -315,5 +403,5 @@ svc_shell_gone(struct grpc_call *c)
 	if (sh == NULL)
 		return;
 	hang_up(sh);
-	free(sh);
+	shell_free(sh);
 }

@@ -96,8 +96,12 @@ static const struct grpc_method methods[] = {
 	  .message = get_cwd },
 	MISSING("PortForward", GRPC_BIDI, port_forward_request),
 	MISSING("UnixSocket", GRPC_BIDI, unix_socket_request),
-	MISSING("AcquireSession", GRPC_UNARY, acquire_session_request),
-	MISSING("ListSessions", GRPC_UNARY, list_sessions_request),
+	{ .name = "AcquireSession", .kind = GRPC_UNARY,
+	  .request = &k8shelld__acquire_session_request__descriptor,
+	  .message = svc_acquire_session },
+	{ .name = "ListSessions", .kind = GRPC_UNARY,
+	  .request = &k8shelld__list_sessions_request__descriptor,
+	  .message = svc_list_sessions },
 };
 
 const struct grpc_service svc_ssh = {

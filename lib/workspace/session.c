@@ -9,54 +9,17 @@
 
 #include "base/log.h"
 #include "base/str.h"
-#include "loop/loop.h"
 #include "workspace/account.h"
-#include "workspace/stream.h"
-#include "workspace/task.h"
+#include "workspace/session_impl.h"
 
 #define COLS_DEFAULT	80u
 #define ROWS_DEFAULT	24u
 #define SIZE_MAX_CELLS	65535u	/* struct winsize has 16 bits */
 #define LAST_SHELL	"/bin/sh"
-#define WHY_MAX		256
-
-/*
- * STARTING until exec is known to have worked, LIVE until the shell was
- * collected and its output drained, then ENDED.  HUNG_UP: the client is gone
- * and the task ends by itself; only done() is still owed.
- */
-enum session_state { STARTING, LIVE, ENDED, HUNG_UP };
-
-struct session {
-	struct loop		*loop;		/* borrowed */
-	struct sessions		*owner;		/* NULL: outlived it */
-	struct stream		 stream;	/* id, counters */
-	struct task		*task;
-	enum session_state	 state;
-	bool			 pty;
-	char			*subject;
-	char			 why[WHY_MAX];	/* of a failed start */
-	char			 notice[128];	/* waits for room */
-	const struct session_client *client;	/* NULL: nobody listens */
-	void			*client_arg;
-	void			(*done)(void *arg);
-	void			*done_arg;
-	struct loop_task	 end;		/* ended() from a clean stack */
-	struct session		*next, **prevp;
-};
-
-struct sessions {
-	struct loop	*loop;			/* borrowed, all three */
-	struct reap	*reap;
-	struct streams	*streams;
-	const struct rlimit *nofile;		/* borrowed, or NULL */
-	struct session	*list;
-	size_t		 count;
-};
 
 struct sessions *
 sessions_create(struct loop *l, struct reap *r, struct streams *st,
-    const struct rlimit *nofile)
+    const struct rlimit *nofile, const struct session_rules *rules)
 {
 	struct sessions	*s;
 
@@ -66,6 +29,7 @@ sessions_create(struct loop *l, struct reap *r, struct streams *st,
 	s->reap = r;
 	s->streams = st;
 	s->nofile = nofile;
+	s->rules = *rules;
 	return s;
 }
 
@@ -78,8 +42,8 @@ sessions_destroy(struct sessions *s)
 		return;
 	for (ss = s->list; ss != NULL; ss = next) {
 		next = ss->next;
-		if (ss->state == STARTING || ss->state == LIVE)
-			session_lost(ss, NULL, NULL);
+		if (session_running(ss))
+			session_kill(ss, NULL, NULL);
 	}
 	for (ss = s->list; ss != NULL; ss = ss->next)
 		ss->owner = NULL;
@@ -92,7 +56,7 @@ sessions_hangup(struct sessions *s)
 	struct session	*ss;
 
 	for (ss = s->list; ss != NULL; ss = ss->next)
-		if (ss->state == STARTING || ss->state == LIVE)
+		if (session_running(ss))
 			task_signal(ss->task, SIGHUP);
 }
 
@@ -117,11 +81,14 @@ static void
 session_free(struct session *ss)
 {
 	loop_later_cancel(ss->loop, &ss->end);
+	session_detach_finish(ss);
 	stream_end(&ss->stream);
 	session_unlink(ss);
-	if (ss->state == ENDED)
+	if (ss->state == SESSION_ENDED)
 		task_destroy(ss->task);
 	free(ss->subject);
+	free(ss->user);
+	free(ss->shell);
 	free(ss);
 }
 
@@ -140,7 +107,8 @@ on_started(void *arg, enum child_stage stage, int err, const char *path,
 		log_warn("grpc-shell", "session %s: %s", id, ss->why);
 		return;
 	}
-	ss->state = LIVE;
+	ss->state = SESSION_LIVE;
+	ss->shell = strdup(path);
 	snprintf(ss->stream.params, sizeof ss->stream.params, "cmd=%.200s, pid=%d",
 	    path, (int)task_pid(ss->task));
 	log_info("grpc-shell", "session %s: started %s as pid %d", id, path,
@@ -164,14 +132,19 @@ on_room(void *arg)
 	struct session	*ss = arg;
 	size_t		 room, n = strlen(ss->notice);
 
-	if (ss->client == NULL)
+	if (ss->client == NULL)		/* into the scrollback only */
+		return TASK_READ_MAX;
+	if (!session_replay_flush(ss) || !session_running(ss))
 		return 0;
+	if (ss->client == NULL)
+		return TASK_READ_MAX;
 	room = ss->client->room(ss->client_arg);
 	if (n == 0 || room < n)
 		return n == 0 ? room : 0;
 	ss->client->output(ss->client_arg, ss->notice, n);
 	ss->notice[0] = '\0';
-	return ss->client != NULL ? ss->client->room(ss->client_arg) : 0;
+	return ss->client != NULL ? ss->client->room(ss->client_arg) :
+	    TASK_READ_MAX;
 }
 
 static void
@@ -181,6 +154,8 @@ on_output(void *arg, enum task_stream s, const void *p, size_t n)
 
 	(void)s;		/* a shell has one stream of output */
 	ss->stream.bytes_out += n;
+	if (ss->pty)
+		scrollback_put(&ss->scrollback, p, n);
 	if (ss->client != NULL)
 		ss->client->output(ss->client_arg, p, n);
 }
@@ -212,7 +187,7 @@ on_finished(void *arg, const struct reap_exit *e)
 {
 	struct session	*ss = arg;
 
-	ss->state = ENDED;
+	ss->state = SESSION_ENDED;
 	log_info("grpc-shell", "session %s: ended, status %d", ss->stream.id,
 	    reap_exit_code(e));
 	loop_later(ss->loop, &ss->end);
@@ -287,7 +262,7 @@ id_taken(const struct sessions *s, const char *id)
 	const struct session	*ss;
 
 	for (ss = s->list; ss != NULL; ss = ss->next)
-		if (ss->state != HUNG_UP && strcmp(ss->stream.id, id) == 0)
+		if (ss->state != SESSION_HUNG_UP && strcmp(ss->stream.id, id) == 0)
 			return true;
 	return false;
 }
@@ -318,19 +293,23 @@ session_start(struct sessions *s, struct session **out,
 		return -EINVAL;
 	if ((ss = calloc(1, sizeof *ss)) == NULL)
 		return -ENOMEM;
-	if ((ss->subject = strdup(spec->subject)) == NULL) {
+	ss->subject = strdup(spec->subject);
+	ss->user = strdup(spec->account->name);
+	if (ss->subject == NULL || ss->user == NULL) {
 		r = -ENOMEM;
 		goto out;
 	}
 	snprintf(ss->stream.id, sizeof ss->stream.id, "%s", spec->id);
 	ss->stream.kind = STREAM_SHELL;
 	ss->pty = spec->pty;
+	ss->keep = spec->keep;
 	ss->client = cl;
 	ss->client_arg = arg;
 	ss->end.fn = session_tell_end;
 	ss->end.arg = ss;
 	ss->loop = s->loop;
 	ss->owner = s;
+	session_detach_init(ss);
 	if ((r = session_spawn(ss, spec)) < 0)
 		goto out;
 	session_link(s, ss);
@@ -338,8 +317,10 @@ session_start(struct sessions *s, struct session **out,
 	*out = ss;
 	ss = NULL;
 out:
-	if (ss != NULL)
+	if (ss != NULL) {
 		free(ss->subject);
+		free(ss->user);
+	}
 	free(ss);
 	return r;
 }
@@ -350,7 +331,7 @@ session_by_id(struct sessions *s, const char *id)
 	struct session	*ss;
 
 	for (ss = s->list; ss != NULL; ss = ss->next)
-		if ((ss->state == STARTING || ss->state == LIVE) &&
+		if (session_running(ss) &&
 		    strcmp(ss->stream.id, id) == 0)
 			return ss;
 	return NULL;
@@ -370,36 +351,70 @@ session_signal(struct session *ss, int signo)
 	return task_signal(ss->task, signo);
 }
 
-int
-session_input(struct session *ss, const void *p, size_t n)
+static int
+take_input(struct session *ss, const void *p, size_t n)
 {
 	int	r;
 
-	if (ss->state != STARTING && ss->state != LIVE)
-		return -EPIPE;
+	if (n == 0)
+		return 0;
 	if ((r = task_input(ss->task, p, n)) == 0)
 		ss->stream.bytes_in += n;
 	return r;
 }
 
+/* Bytes with a Ctrl+A among them; one piece in, at most one piece out. */
+static int
+filter_input(struct session *ss, const void *p, size_t n)
+{
+	uint8_t	*out;
+	size_t	 len;
+	int	 r;
+
+	if ((out = malloc(n + 1)) == NULL)
+		return -ENOMEM;
+	len = chord_filter(&ss->chord, p, n, out);
+	r = take_input(ss, out, len);
+	free(out);
+	loop_timer_clear(&ss->chord_timer);
+	if (ss->chord.held)
+		loop_timer_set(ss->loop, &ss->chord_timer,
+		    loop_now(ss->loop) + CHORD_HOLD_MS);
+	if (r == 0 && ss->chord.found)
+		session_detach(ss, SESSION_TTL_RULE);
+	return r;
+}
+
+int
+session_input(struct session *ss, const void *p, size_t n)
+{
+	if (!session_running(ss))
+		return -EPIPE;
+	if (!ss->pty || !ss->owner->rules.may_detach ||
+	    chord_idle(&ss->chord, p, n))
+		return take_input(ss, p, n);
+	return filter_input(ss, p, n);
+}
+
 bool
 session_input_full(const struct session *ss)
 {
-	return (ss->state == STARTING || ss->state == LIVE) &&
+	return session_running(ss) &&
 	    task_input_full(ss->task);
 }
 
 void
 session_input_end(struct session *ss)
 {
-	if (ss->state == STARTING || ss->state == LIVE)
+	if (session_running(ss))
 		task_input_end(ss->task);
 }
 
 void
 session_resume(struct session *ss)
 {
-	if (ss->state == STARTING || ss->state == LIVE)
+	if (session_running(ss) && session_replay_flush(ss) &&
+	    session_running(ss))
 		task_resume(ss->task);
 }
 
@@ -422,21 +437,34 @@ on_gone(void *arg)
 }
 
 void
-session_lost(struct session *ss, void (*done)(void *arg), void *arg)
+session_kill(struct session *ss, void (*done)(void *arg), void *arg)
 {
 	ss->client = NULL;
-	if (ss->state == ENDED) {
+	if (ss->state == SESSION_ENDED) {
 		if (done != NULL)
 			done(arg);
 		session_free(ss);
 		return;
 	}
-	log_info("grpc-shell", "session %s: client gone, hanging up",
-	    ss->stream.id);
-	ss->state = HUNG_UP;
+	log_info("grpc-shell", "session %s: hanging up", ss->stream.id);
+	ss->state = SESSION_HUNG_UP;
+	session_detach_finish(ss);
 	ss->done = done;
 	ss->done_arg = arg;
 	task_hangup(ss->task, on_gone, ss);
+}
+
+void
+session_lost(struct session *ss, void (*done)(void *arg), void *arg)
+{
+	if (!session_running(ss) || !ss->pty || !ss->keep ||
+	    !ss->owner->rules.may_detach) {
+		session_kill(ss, done, arg);
+		return;
+	}
+	session_leave(ss, SESSION_TTL_RULE);
+	if (done != NULL)
+		done(arg);
 }
 
 void
@@ -457,7 +485,7 @@ session_cwd(const struct session *ss, char *out, size_t outlen)
 	char	link[64], raw[4096];
 	ssize_t	n;
 
-	if (ss->state != LIVE)
+	if (ss->state != SESSION_LIVE)
 		return -ESRCH;
 	snprintf(link, sizeof link, "/proc/%d/cwd", (int)task_pid(ss->task));
 	/* A zombie has no directory any more, nobody has one without /proc. */

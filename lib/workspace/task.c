@@ -603,6 +603,18 @@ task_resize(struct task *t, uint32_t cols, uint32_t rows)
 	    (uint16_t)(rows < CELLS_MAX ? rows : CELLS_MAX));
 }
 
+int
+task_redraw(struct task *t)
+{
+	pid_t	group;
+
+	if (!t->pty || t->out.io.fd == -1)
+		return -ENOTTY;
+	if ((group = tty_foreground(t->out.io.fd)) <= 0)
+		return -ESRCH;
+	return kill(-group, SIGWINCH) < 0 ? -errno : 0;
+}
+
 void
 task_hangup(struct task *t, void (*done)(void *arg), void *arg)
 {

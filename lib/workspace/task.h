@@ -73,6 +73,8 @@ void	 task_resume(struct task *t);
 
 int	 task_signal(struct task *t, int signo);	/* the group */
 int	 task_resize(struct task *t, uint32_t cols, uint32_t rows);
+/* SIGWINCH to who is in the foreground, though the size stays. */
+int	 task_redraw(struct task *t);
 
 /*
  * The client is gone: input already accepted is written as far as the child
