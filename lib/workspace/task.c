@@ -443,7 +443,8 @@ on_exited(void *arg, const struct reap_exit *e)
 	if (t->state == OVER)
 		return;
 	t->exit = *e;
-	if (t->pty && t->state == RUNNING)
+	/* Who was just being forked may have missed the hang-up. */
+	if (t->hung_up || (t->pty && t->state == RUNNING))
 		child_signal_group(t->child, SIGHUP);
 	if (t->hung_up || t->state == FAILED) {
 		finish(t);
