@@ -119,13 +119,12 @@ build/obj/fuzz/lib.a: $(OBJS:%=build/obj/fuzz/%)
 	rm -f $@
 	ar rcs $@ $^
 
-san: build/san/k8shell
+san dbg: %: build/%/k8shell
 build/san/k8shell: $(APPLET:%.c=build/obj/asan/%.o) build/obj/asan/lib.a
 	mkdir -p $(@D); echo "  ld $@"
 	$(CC) $(SAN) -o $@ $^ $(GLIBC)
 	for n in $(NAMES); do ln -f $@ $(@D)/$$n; done
 
-dbg: build/dbg/k8shell
 build/dbg/k8shell: build/san/k8shell
 	mkdir -p $(@D); echo "  cc $@"
 	$(CC) $(filter-out -M%,$(DBG)) -w -o $@ $(APPLET) $(OBJS:.o=.c) $(GLIBC)

@@ -20,7 +20,7 @@ from harness import ssh
 SANITIZED = os.path.join(harness.BUILD, "san", "k8shell")
 DEBUG = os.path.join(harness.BUILD, "dbg", "k8shell")
 
-CONFIG = harness.CONFIG + """\
+CONFIG = harness.CONFIG.replace("debug", "warn") + """\
 limits: {forksPerSecond: 100000, forkBurst: 100000}
 """
 
