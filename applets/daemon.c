@@ -475,8 +475,8 @@ on_stop_timer(void *arg)
 	struct daemon	*d = arg;
 	uint64_t	 now = loop_now(d->loop);
 
-	if (d->state == DRAINING &&
-	    (grpc_server_drained(d->server) || now >= d->stop_deadline))
+	if (d->state == DRAINING && ((grpc_server_drained(d->server) &&
+	    rest_drained(d->rest)) || now >= d->stop_deadline))
 		end_calls(d);
 	if (d->state == ENDING &&
 	    (reap_watched(d->reap) == 0 || now >= d->stop_deadline))

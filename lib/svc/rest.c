@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "net/conn.h"
 #include "net/listen.h"
 #include "svc/rest_impl.h"
 #include "svc/svc.h"
@@ -201,6 +202,7 @@ rest_stop(struct rest *r)
 	struct rest_conn	*c, *next;
 
 	r->stopping = true;
+	r->stop_ms = loop_now(r->loop);
 	loop_timer_clear(&r->retry);
 	listener_destroy(r->listener);
 	r->listener = NULL;
@@ -208,6 +210,20 @@ rest_stop(struct rest *r)
 		next = c->next;
 		rest_conn_stop(c);
 	}
+}
+
+bool
+rest_drained(const struct rest *r)
+{
+	const struct rest_conn	*c;
+
+	if (loop_now(r->loop) >= r->stop_ms + REST_STOP_MS)
+		return true;
+	for (c = r->conns; c != NULL; c = c->next)
+		if (c->state != REST_RAW &&
+		    (c->state != REST_ENDED || conn_queued(c->conn) > 0))
+			return false;
+	return true;
 }
 
 void

@@ -30,6 +30,7 @@ struct svc;
 #define REST_REFUSED_MAX	16	/* of those at once; more: closed */
 #define REST_BODY_MAX		(64u * 1024)
 #define REST_IDLE_MS		10000	/* to begin, and to end, a request */
+#define REST_STOP_MS		1000
 
 /* Everything is borrowed and outlives the server. */
 struct rest_options {
@@ -50,6 +51,9 @@ struct rest *rest_create(const struct rest_options *opt);
 
 /* No new connection or request; answers being given are finished. */
 void	 rest_stop(struct rest *r);
+/* None is being given any more, or their readers take longer than
+ * REST_STOP_MS.  After rest_stop(). */
+bool	 rest_drained(const struct rest *r);
 
 /* NULL is allowed.  Every connection is closed. */
 void	 rest_destroy(struct rest *r);

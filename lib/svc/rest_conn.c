@@ -81,11 +81,9 @@ rest_conn_close(struct rest_conn *c)
 void
 rest_conn_stop(struct rest_conn *c)
 {
-	c->keep = false;
+	c->keep = false;		/* sources know when they end */
 	if (c->state == REST_READING)
 		finish(c);
-	else if (c->state == REST_STREAMING)
-		rest_end(c);
 }
 
 /* ---- a request ---- */

@@ -115,6 +115,7 @@ struct rest {
 	struct log_limit refusals;
 	int64_t		 started;	/* wall clock, seconds */
 	bool		 stopping;
+	uint64_t	 stop_ms;	/* when that began */
 };
 
 /* rest_socket.c: tries now, and again when it has to. */

@@ -94,6 +94,8 @@ try_listen(struct rest *r, const char **why)
 	res = listen_as_group(r);
 	if (res == -EEXIST)
 		*why = "something that is not a socket of ours is there";
+	else if (res == -ENAMETOOLONG)
+		*why = "the path is too long for a socket";
 	else if (res == -EADDRINUSE)
 		*why = "another process listens there";
 	return res;
