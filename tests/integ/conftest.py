@@ -6,6 +6,7 @@ import subprocess
 import pytest
 
 import harness
+import jose
 
 
 def pytest_addoption(parser):
@@ -43,6 +44,43 @@ def home():
 def shared(tmp_path_factory, home):
     """A plaintext daemon with no authentication, shared by a module."""
     d = harness.Daemon(tmp_path_factory.mktemp("shared"))
+    yield d
+    d.stop()
+
+
+def served(way, folder, ec_cert, rsa_cert):
+    """A daemon as clients may meet it.
+
+    way: "plaintext", "tls-rsa", or "tls-ecdsa-auth", where every call of its
+    stub() and of a raw.Peer carries a service-account token.
+    """
+    if way == "plaintext":
+        return harness.Daemon(folder)
+    cert, key = ec_cert if way == "tls-ecdsa-auth" else rsa_cert
+    config = harness.CONFIG.replace("enableTLS: false", "enableTLS: true") + (
+        "    certFile: %s\n    keyFile: %s\n" % (cert, key))
+    client = {"ca": cert, "name": "workspace.ns"}
+    if way == "tls-ecdsa-auth":
+        signer = jose.Key(folder)
+        (folder / "jwks.json").write_text(jose.jwks(("k", signer)))
+        config += ("    authEnabled: true\n    audience: k8shelld\n"
+                   "    issuerURL: https://issuer.test\n"
+                   "    jwksFile: %s/jwks.json\n    allowed:\n"
+                   "    - {namespace: prod, serviceAccount: ssh-proxy}\n"
+                   % folder)
+        client["token"] = signer.token(jose.service_account(life=3600),
+                                       kid="k")
+    d = harness.Daemon(folder, config=config)
+    d.client = client
+    return d
+
+
+@pytest.fixture(scope="module",
+                params=["plaintext", "tls-rsa", "tls-ecdsa-auth"])
+def every_way(request, tmp_path_factory, home, ec_cert, rsa_cert):
+    """Like shared, once for each way of being reached."""
+    d = served(request.param, tmp_path_factory.mktemp("way"), ec_cert,
+               rsa_cert)
     yield d
     d.stop()
 

@@ -125,6 +125,7 @@ class Daemon:
         self.rest_sock = os.path.join(
             self.run_dir if config is None else self.tmp, "k8shelld.sock")
         self.port = self.sock = None
+        self.client = {}        # what a Stub needs: ca, name, token
         argv = list(wrapper) + [binary or BINARY, "k8shelld"]
         if config is None:
             argv += ["--standalone", "--run-dir", self.run_dir]
@@ -208,7 +209,7 @@ class Daemon:
         return "127.0.0.1:%d" % self.port if self.port else "unix:" + self.sock
 
     def stub(self, **kwargs):
-        return Stub(self.target(), **kwargs)
+        return Stub(self.target(), **dict(self.client, **kwargs))
 
     def stop(self, sig=signal.SIGTERM, check=True):
         if self.proc.poll() is None:

@@ -65,6 +65,9 @@ class Peer:
             sock = socket.socket(socket.AF_UNIX)
             sock.settimeout(timeout)
             sock.connect(daemon.sock)
+        client = getattr(daemon, "client", {})
+        ca = ca or client.get("ca")
+        self.token = client.get("token")
         if ca is not None:
             sock = tls_context(ca).wrap_socket(sock)
         self.sock = sock
@@ -115,6 +118,8 @@ class Peer:
             h.append(("content-type", content_type))
         h += [("te", "trailers"), ("user-agent", "raw/1")]
         h += list(extra)
+        if self.token and not any(n == "authorization" for n, _ in h):
+            h.append(("authorization", "Bearer " + self.token))
         return [f for f in h if f[0] not in drop]
 
     def open(self, headers=None, end=False, stream=None, **kwargs):

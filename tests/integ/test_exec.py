@@ -14,6 +14,11 @@ import raw
 from harness import Talk, ssh
 
 
+@pytest.fixture(scope="module")
+def shared(every_way):
+    return every_way
+
+
 def code_of(call):
     try:
         for _ in call:

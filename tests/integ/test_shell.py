@@ -15,6 +15,11 @@ from harness import Talk, ssh
 PROMPT = "$ "
 
 
+@pytest.fixture(scope="module")
+def shared(every_way):
+    return every_way
+
+
 def shell(stub, id, **kwargs):
     kwargs.setdefault("setEnvVars", ["TERM=xterm"])
     return Talk(stub, "Shell", id).start(**kwargs)
@@ -313,7 +318,7 @@ def test_SH_23_agent_socket_that_is_not_there_yet(stub):
 def test_SH_24_bad_session_ids(stub, id):
     try:
         t = Talk(stub, "Shell", id)
-    except (ValueError, grpc.RpcError):
+    except (TypeError, ValueError, grpc.RpcError):
         pytest.skip("this client can't even send it")
     t.start()
     assert t.finish() == grpc.StatusCode.INVALID_ARGUMENT
@@ -335,7 +340,7 @@ def test_detaching_is_refused_while_it_cannot_be_honoured(stub):
 # ---- ResizeTerminal ----
 
 def resize(stub, id, width, height):
-    meta = [("session-id", id)] if id is not None else []
+    meta = stub.metadata + ([("session-id", id)] if id is not None else [])
     return stub.ResizeTerminal(
         ssh.ResizeTerminalRequest(width=width, height=height),
         metadata=meta, timeout=5)
@@ -383,7 +388,8 @@ def test_RS_04_extremes(stub):
 # ---- GetCWD ----
 
 def cwd(stub, id):
-    return stub.GetCWD(ssh.GetCWDRequest(shell_id=id), timeout=5).path
+    return stub.GetCWD(ssh.GetCWDRequest(shell_id=id), timeout=5,
+                       metadata=stub.metadata).path
 
 
 def test_CW_01_directory_of_the_shell(stub, home):
