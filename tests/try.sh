@@ -7,14 +7,14 @@ set -eu
 
 build=${1:-$(dirname "$0")/../build}
 dir=$(mktemp -d "${TMPDIR:-/tmp}/k8shell-try.XXXXXX")
-pid=
+pid= shell=
 
 clean_up() {
 	trap - EXIT INT TERM HUP
-	if [ -n "$pid" ]; then
-		kill "$pid" 2>/dev/null || :
-		wait "$pid" 2>/dev/null || :
-	fi
+	for p in $shell $pid; do
+		kill "$p" 2>/dev/null || :
+		wait "$p" 2>/dev/null || :
+	done
 	rm -rf "$dir"
 }
 trap clean_up EXIT
@@ -25,7 +25,7 @@ trap 'exit 143' TERM HUP
 pid=$!
 
 i=0
-until [ -S "$dir/run/grpc.sock" ]; do
+until grep -q 'serving gRPC on' "$dir/log"; do
 	i=$((i + 1))
 	if [ "$i" -gt 200 ] || ! kill -0 "$pid" 2>/dev/null; then
 		echo "try: the daemon did not come up:" >&2
@@ -42,7 +42,13 @@ kssh() {
 if [ -t 0 ] && [ -t 1 ]; then
 	echo "A shell through k8shelld (pid $pid), served on $dir/run/grpc.sock."
 	echo "Leave with exit, or Enter ~ ."
-	kssh || :
+	# In the background, or a signal for us would wait for its end.
+	exec 3<&0
+	"$build/kssh" --run-dir "$dir/run" <&3 3<&- &
+	shell=$!
+	wait "$shell" || :
+	shell=
+	clean_up
 	echo "Stopped; nothing is left running."
 	exit 0
 fi

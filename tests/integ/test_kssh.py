@@ -854,3 +854,78 @@ def test_sftp_is_asked_for(kssh, at_home, tmp_path, program):
     assert r.returncode != 0
     assert b"/usr/local/bin/sftp" in r.stderr, r.stderr
     assert b"unknown option" not in r.stderr
+
+
+# -- ./build.sh try ------------------------------------------------------------
+
+TRY = os.path.join(harness.ROOT, "tests", "try.sh")
+
+
+@pytest.fixture
+def try_env(tmp_path):
+    """TMPDIR is watched: what try made has to be gone after the test."""
+    folder = tmp_path / "t"
+    folder.mkdir()
+    yield dict(os.environ, TMPDIR=str(folder), PS1="$ ")
+    mark = str(folder).encode()
+
+    def left():
+        found = os.listdir(folder)
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open("/proc/%s/cmdline" % pid, "rb") as f:
+                    if mark in f.read():
+                        found.append(pid)
+            except OSError:
+                pass
+        return found
+    harness.eventually(lambda: not left(), "nothing of try is left", 15)
+
+
+def test_try_without_a_terminal_gives_a_tour(try_env):
+    r = call("sh", TRY, env=try_env, timeout=60)
+    text = r.stdout.decode()
+    assert (r.returncode, r.stderr) == (0, b""), r.stderr.decode()
+    for words in ("hello from pid", "exit codes arrive", "HELLO, PIPE",
+                  "with a terminal: /dev/pts/", "a login shell: ",
+                  "memory of the daemon: ", "Stopped; nothing is left"):
+        assert words in text, text
+
+
+def test_try_on_a_terminal_opens_a_shell(try_env):
+    c = pexpect.spawn("sh", [TRY], env=try_env, timeout=60)
+    c.expect("A shell through k8shelld")
+    c.send("stty -echo; echo in $((40 + 2))\r")
+    c.expect("in 42\r\n")
+    c.send("exit\r")
+    c.expect("Stopped; nothing is left running")
+    c.expect(pexpect.EOF)
+    c.close()
+    assert c.exitstatus == 0
+
+
+@pytest.mark.parametrize("sig, status", [("TERM", 143), ("HUP", 143),
+                                         ("INT", 130)])
+def test_try_interrupted_on_a_terminal(try_env, sig, status):
+    c = pexpect.spawn("sh", ["-c", "before=$(stty -g); sh '%s'; echo $?=;"
+                             " [ \"$(stty -g)\" = \"$before\" ] &&"
+                             " echo as it was" % TRY],
+                      env=try_env, timeout=60)
+    c.expect("A shell through k8shelld \\(pid (\\d+)\\)")
+    with open("/proc/%d/stat" % int(c.match.group(1))) as f:
+        script = int(f.read().rpartition(")")[2].split()[1])
+    c.send("stty -echo; echo in $((40 + 2)); sleep 1000\r")
+    c.expect("in 42\r\n")
+    os.kill(script, getattr(signal, "SIG" + sig))
+    c.expect("%d=\r\n" % status)
+    c.expect("as it was")
+    c.close()
+
+
+def test_try_interrupted_on_its_tour(try_env):
+    p = subprocess.Popen(["sh", TRY], env=try_env, stdin=subprocess.DEVNULL,
+                         stdout=subprocess.PIPE, start_new_session=True)
+    assert p.stdout.readline().startswith(b"k8shelld runs")
+    os.killpg(p.pid, signal.SIGINT)
+    assert p.wait(20) == 130
+    p.stdout.close()
