@@ -28,6 +28,7 @@ struct tail {
 	struct loop_task task;
 	bool		 follow;
 	bool		 stopping;	/* the daemon is */
+	int		 error;		/* why the last line was not sent */
 	int64_t		 at, last;	/* sent so far; where to end */
 	struct logring_filter filter;
 	char		 component[COMPONENT_MAX + 1];
@@ -73,7 +74,8 @@ send_entry(void *arg, const struct logring_entry *e)
 	char				 time[LOGRING_TIME_LEN];
 
 	fill_entry(&m, time, e);
-	return grpc_send(t->call, &m.base) == 0;
+	t->error = grpc_send(t->call, &m.base);
+	return t->error == 0;
 }
 
 static void
@@ -93,10 +95,14 @@ pump(void *arg)
 	int64_t		 last = t->follow ? logring_newest(ring) : t->last;
 
 	t->at = logring_read(ring, &t->filter, t->at, last, send_entry, t);
-	if (t->at < last || (t->follow && !t->stopping))
-		return;
-	grpc_finish(t->call, t->stopping ? GRPC_UNAVAILABLE : GRPC_OK,
-	    "the daemon is stopping");
+	if (t->error < 0 && t->error != -ENOBUFS)
+		grpc_finish(t->call, GRPC_RESOURCE_EXHAUSTED, "%s",
+		    strerror(-t->error));
+	else if (t->at < last || (t->follow && !t->stopping))
+		return;			/* there will be room, or a line */
+	else
+		grpc_finish(t->call, t->stopping ? GRPC_UNAVAILABLE : GRPC_OK,
+		    "the daemon is stopping");
 	tail_destroy(t);
 }
 
