@@ -25,7 +25,7 @@ trap 'exit 143' TERM HUP
 pid=$!
 
 i=0
-until grep -q 'serving gRPC on' "$dir/log"; do
+until grep -qs 'serving gRPC on' "$dir/log"; do
 	i=$((i + 1))
 	if [ "$i" -gt 200 ] || ! kill -0 "$pid" 2>/dev/null; then
 		echo "try: the daemon did not come up:" >&2
@@ -53,7 +53,7 @@ if [ -t 0 ] && [ -t 1 ]; then
 	exit 0
 fi
 
-# Shows a command and runs it; the last argument is the exit status we expect.
+# show STATUS ARGUMENT...: shows a command, runs it, expects its status.
 show() {
 	want=$1
 	shift
