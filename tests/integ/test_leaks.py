@@ -20,7 +20,7 @@ from harness import ssh
 SANITIZED = os.path.join(harness.BUILD, "san", "k8shell")
 DEBUG = os.path.join(harness.BUILD, "dbg", "k8shell")
 
-CONFIG = harness.CONFIG.replace("debug", "warn") + """\
+CONFIG = harness.CONFIG.replace("debug", "info") + """\
 limits: {forksPerSecond: 100000, forkBurst: 100000}
 """
 
