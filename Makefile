@@ -15,7 +15,7 @@ CC      := gcc
 CLANG   ?= clang-14
 SYS     := build/deps/$(ARCH)
 OUT     := build$(if $(CROSS),/$(ARCH))
-NAMES   := k8shelld kssh
+NAMES   := k8shelld kssh kbox
 
 .SUFFIXES:
 .SECONDARY:
@@ -112,7 +112,8 @@ build/obj/fuzz/%.o: %.c Makefile | $(GEN:=.h)
 	mkdir -p $(@D); echo "  clang (fuzz) $<"
 	$(CLANG) $(DBG) $(SAN) -fsanitize=fuzzer-no-link $(WARN) -c -o $@ $<
 
-build/obj/asan/lib.a: $(OBJS:%=build/obj/asan/%)
+build/obj/asan/lib.a: $(OBJS:%=build/obj/asan/%) \
+    $(patsubst %.c,build/obj/asan/%.o,$(filter-out applets/main.c,$(APPLET)))
 	rm -f $@
 	ar rcs $@ $^
 build/obj/fuzz/lib.a: $(OBJS:%=build/obj/fuzz/%)

@@ -22,6 +22,7 @@ struct applet {
 
 int	k8shelld_main(int argc, char **argv);
 int	kssh_main(int argc, char **argv);
+int	kbox_main(int argc, char **argv);
 int	install_main(int argc, char **argv);
 
 /* The i-th row, or NULL past the end. */

@@ -13,8 +13,8 @@
 #define EXIT_USAGE	2
 
 /*
- * kbox and sftp are installed from the start because a workspace mounts them
- * by name, and a mount of a missing file becomes a directory
+ * sftp is installed from the start because a workspace mounts it by
+ * name, and a mount of a missing file becomes a directory
  * (spec/bootstrap.md 1.7).
  */
 static const struct applet applets[] = {
@@ -24,8 +24,13 @@ static const struct applet applets[] = {
 	    kssh_main, true },
 	{ "install", "put this program and its names into a folder",
 	    install_main, false },
-	{ "kbox", NULL, NULL, true },
+	{ "kbox", "talk to the daemon of this workspace", kbox_main, true },
 	{ "sftp", NULL, NULL, true },
+	/* The workspace calls these by name: spec/bootstrap.md 2.6. */
+	{ "uptime", NULL, kbox_main, false },
+	{ "last", NULL, kbox_main, false },
+	{ "shutdown", NULL, kbox_main, false },
+	{ "passwd", NULL, kbox_main, false },
 };
 
 #define NAPPLETS	(sizeof applets / sizeof applets[0])

@@ -1,0 +1,190 @@
+/*
+ * completion: the shells' part is a few lines that ask "kbox __complete",
+ * where all knowledge is: commands, options, values, ids as they are now.
+ */
+#include <string.h>
+
+#include "applets/kbox_sessions.h"
+#include "base/str.h"
+
+#define LIVE_TIMEOUT_MS	1000	/* somebody waits behind a Tab */
+
+static const struct script {
+	const char	*shell, *text;
+} scripts[] = {
+	{ "bash",
+	    "_kbox() {\n"
+	    "    local IFS=$'\\n'\n"
+	    "    mapfile -t COMPREPLY < <(kbox __complete -- "
+	    "\"${COMP_WORDS[@]:1:COMP_CWORD}\" 2>/dev/null)\n"
+	    "}\n"
+	    "complete -o default -F _kbox kbox\n" },
+	{ "zsh",
+	    "#compdef kbox\n"
+	    "_kbox() {\n"
+	    "    local -a found\n"
+	    "    found=(\"${(@f)$(kbox __complete -- "
+	    "\"${(@)words[2,CURRENT]}\" 2>/dev/null)}\")\n"
+	    "    (( $#found )) && compadd -- $found || _files\n"
+	    "}\n"
+	    "compdef _kbox kbox\n" },
+	{ "fish",
+	    "function __kbox_complete\n"
+	    "    set -l words (commandline -opc) (commandline -ct)\n"
+	    "    kbox __complete -- $words[2..-1] 2>/dev/null\n"
+	    "end\n"
+	    "complete -c kbox -f -a '(__kbox_complete)'\n" },
+};
+
+int
+kbox_completion(struct kbox *k)
+{
+	size_t	i;
+
+	for (i = 0; i < ARRAY_LEN(scripts); i++)
+		if (strcmp(scripts[i].shell, k->words[0]) == 0) {
+			fputs(scripts[i].text, stdout);
+			return KBOX_OK;
+		}
+	return kbox_fail(k, KBOX_USAGE, "there is bash, zsh and fish, not "
+	    "\"%s\"", k->words[0]);
+}
+
+/* ---- what could stand here ---- */
+
+/* Nothing a shell could take for more than a word. */
+static void
+offer(const char *word, const char *start)
+{
+	static const char	plain[] = "abcdefghijklmnopqrstuvwxyz"
+			    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.,:@=";
+
+	if (word[0] != '\0' && word[strspn(word, plain)] == '\0' &&
+	    str_prefix(word, start))
+		puts(word);
+}
+
+static void
+offer_list(const char *list, const char *start)
+{
+	char	word[64];
+	size_t	n;
+
+	for (; *list != '\0'; list += n + (list[n] != '\0')) {
+		n = strcspn(list, " ");
+		if (str_format(word, sizeof word, "%.*s", (int)n, list) > 0)
+			offer(word, start);
+	}
+}
+
+static void
+offer_commands(const char *start)
+{
+	const struct kbox_command	*c;
+	size_t				 i;
+
+	for (i = 0; (c = kbox_command_at(i)) != NULL; i++)
+		if (c->summary != NULL)
+			offer(c->name, start);
+}
+
+static void
+offer_options(const struct kbox_option *o, const char *start)
+{
+	char	name[64];
+
+	for (; o != NULL && o->name != NULL; o++)
+		if (str_format(name, sizeof name, "--%s", o->name) > 0)
+			offer(name, start);
+}
+
+/* status NULL: any. */
+static void
+offer_ids(struct kbox *k, const char *status, const char *start)
+{
+	struct kbox_request	 q = {
+		.method = "GET", .target = KBOX_API "/streams", .quiet = true
+	};
+	struct kbox_answer	 a;
+	struct kbox_session	 s;
+	const struct value	*v;
+	struct value		*list;
+
+	k->timeout_ms = LIVE_TIMEOUT_MS;
+	if (kbox_call(k, &q, &a) != KBOX_OK ||
+	    (list = value_parse(k, &a)) == NULL)
+		return;
+	for (v = list->kids; v != NULL; v = v->next)
+		if (kbox_session_read(k, v, &s) &&
+		    (status == NULL || strcmp(s.status, status) == 0))
+			offer(s.id, start);
+}
+
+/* Words a command takes, by its name. */
+static const struct words {
+	const char	*command, *words;
+} known_words[] = {
+	{ "completion", "bash zsh fish" },
+	{ "user", "name email username" },
+	{ "apps", "ls" },
+	{ "credentials", "git docker kubernetes" },
+};
+
+static const struct words known_values[] = {
+	{ "--level", "debug info warn error fatal" },
+	{ "-l", "debug info warn error fatal" },
+	{ "--color", "auto always never" },
+	{ "--sort", "id created -created duration status bytes_in -bytes_in "
+	    "bytes_out -bytes_out params" },
+	{ "--ttl", "10m 30m 1h 8h 0" },
+	{ "--component", "k8shelld grpc rest session task" },
+	{ "-c", "k8shelld grpc rest session task" },
+};
+
+static void
+offer_words(struct kbox *k, const struct kbox_command *c, const char *start)
+{
+	size_t	i;
+
+	if (strcmp(c->name, "help") == 0)
+		offer_commands(start);
+	else if (strcmp(c->name, "attach") == 0)
+		offer_ids(k, "DETACHED", start);
+	else if (strcmp(c->name, "detach") == 0)
+		offer_ids(k, "ACTIVE", start);
+	else if (strcmp(c->name, "kill") == 0)
+		offer_ids(k, NULL, start);
+	for (i = 0; i < ARRAY_LEN(known_words); i++)
+		if (strcmp(known_words[i].command, c->name) == 0)
+			offer_list(known_words[i].words, start);
+}
+
+/* The words behind "kbox", the last of them begun. */
+int
+kbox_complete(struct kbox *k)
+{
+	const struct kbox_command	*c = NULL;
+	const char			*start, *before;
+	size_t				 i;
+
+	if (k->nwords == 0)
+		return KBOX_OK;
+	start = k->words[k->nwords - 1];
+	before = k->nwords > 1 ? k->words[k->nwords - 2] : "";
+	for (i = 0; i < ARRAY_LEN(known_values); i++)
+		if (strcmp(known_values[i].command, before) == 0) {
+			offer_list(known_values[i].words, start);
+			return KBOX_OK;
+		}
+	for (i = 0; c == NULL && i + 1 < k->nwords; i++)
+		c = kbox_command_find(k->words[i]);
+	if (start[0] == '-') {
+		offer_options(c != NULL ? c->options : NULL, start);
+		offer_options(kbox_common_options(), start);
+	} else if (c == NULL) {
+		offer_commands(start);
+	} else {
+		offer_words(k, c, start);
+	}
+	return KBOX_OK;
+}

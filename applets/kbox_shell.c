@@ -1,0 +1,289 @@
+/*
+ * shell, detach, kill: sessions begin, are left alone, and end.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "applets/kbox_sessions.h"
+#include "applets/kbox_text.h"
+#include "applets/kssh_tty.h"
+#include "base/buf.h"
+#include "base/str.h"
+
+#define BODY_MAX	(64u * 1024)
+#define KILL_MS		30000	/* SIGHUP, patience, SIGKILL */
+
+/* ---- shell ---- */
+
+/* As ssh does: the words of a command with a blank between. */
+static char *
+join_words(struct kbox *k)
+{
+	char	*all = kbox_printf(k, "%s", "");
+	size_t	 i;
+
+	for (i = 0; i < k->nwords; i++)
+		all = kbox_printf(k, "%s%s%s", all, i > 0 ? " " : "",
+		    k->words[i]);
+	return all;
+}
+
+static int
+put_env(struct kbox *k, struct json_out *o)
+{
+	const char	*eq;
+	size_t		 i;
+
+	if (k->nlisted == 0)
+		return 0;
+	json_put_object(o, "env");
+	for (i = 0; i < k->nlisted; i++) {
+		eq = strchr(k->listed[i], '=');
+		if (eq == NULL || eq == k->listed[i])
+			return kbox_fail(k, KBOX_USAGE, "--env takes "
+			    "NAME=VALUE, not \"%s\"", k->listed[i]);
+		json_put_string(o, kbox_printf(k, "%.*s",
+		    (int)(eq - k->listed[i]), k->listed[i]), eq + 1);
+	}
+	json_put_end(o, '}');
+	return 0;
+}
+
+/* The folder somebody stands in is where the shell starts. */
+static int
+put_start(struct kbox *k, struct json_out *o)
+{
+	const char	*cwd = k->values[OPT_CWD];
+	char		 here[4096];
+	uint32_t	 cols, rows;
+	int		 r;
+
+	if (cwd == NULL && getcwd(here, sizeof here) != NULL)
+		cwd = here;
+	kssh_tty_size(&cols, &rows);
+	json_put_object(o, NULL);
+	if (k->values[OPT_NAME] != NULL)
+		json_put_string(o, "name", k->values[OPT_NAME]);
+	if (k->nwords > 0)
+		json_put_string(o, "command", join_words(k));
+	if (cwd != NULL)
+		json_put_string(o, "cwd", cwd);
+	if ((r = put_env(k, o)) != 0)
+		return r;
+	json_put_int(o, "width", cols);
+	json_put_int(o, "height", rows);
+	json_put_end(o, '}');
+	if (json_put_done(o) < 0)
+		return kbox_fail(k, KBOX_USAGE, "the command is too long");
+	return 0;
+}
+
+static int
+start(struct kbox *k, struct kbox_answer *a)
+{
+	struct kbox_request	 q = {
+		.method = "POST", .target = KBOX_API "/shells", .quiet = true
+	};
+	struct json_out		 o;
+	struct buf		 body;
+	int			 r;
+
+	buf_init(&body, BODY_MAX);
+	json_out_init(&o, &body);
+	if ((r = put_start(k, &o)) == 0) {
+		q.body = kbox_printf(k, "%.*s", (int)body.len,
+		    (const char *)buf_head(&body));
+		r = kbox_call(k, &q, a);
+		if (r != KBOX_OK && a->status == 405)
+			r = kbox_fail(k, KBOX_FAILED,
+			    "this daemon starts no shells for kbox");
+		else if (r != KBOX_OK && a->status != 0)
+			r = kbox_refused(k, a, false);
+		else if (r != KBOX_OK)
+			close(kbox_connect(k, false));	/* says why not */
+	}
+	buf_finish(&body);
+	return r;
+}
+
+int
+kbox_shell(struct kbox *k)
+{
+	struct kbox_answer	 a;
+	const struct value	*v;
+	const char		*id;
+	bool			 sit = k->values[OPT_DETACHED] == NULL &&
+				    k->values[OPT_JSON] == NULL;
+	int			 r;
+
+	if (sit && (isatty(STDIN_FILENO) != 1 || isatty(STDOUT_FILENO) != 1)) {
+		(void)kbox_fail(k, 0, "standard input and output have to be a "
+		    "terminal");
+		kbox_hint("--detached starts it and leaves it there");
+		return KBOX_FAILED;
+	}
+	if ((r = start(k, &a)) != KBOX_OK)
+		return r;
+	if (k->values[OPT_JSON] != NULL)
+		return value_print_answer(k, &a);
+	if ((v = value_parse(k, &a)) == NULL)
+		return KBOX_FAILED;
+	id = value_text(v, "id");
+	if (!sit) {
+		puts(kbox_out(k, id));
+		return KBOX_OK;
+	}
+	return kbox_sit_in(k, id);
+}
+
+/* ---- detach ---- */
+
+enum { ID, PID, SHELL };
+
+static const struct kbox_column columns[] = {
+	[ID]	= { "ID", "id", 0, 0 },
+	[PID]	= { "PID", NULL, 0, 1 },
+	[SHELL]	= { "SHELL", NULL, 8, 0 },
+};
+
+static int
+choose_attached(struct kbox *k, const char **id)
+{
+	const struct value	*list, *v;
+	struct kbox_session	 s;
+	struct kbox_table	 t;
+	struct kbox_row		*row;
+	int			 r, chosen;
+
+	if (!k->tty || isatty(STDIN_FILENO) != 1)
+		return kbox_fail(k, KBOX_FAILED, "not in a session "
+		    "(K8SHELL_SESSION_ID is not set): give its id");
+	if ((r = kbox_sessions_get(k, &list)) != 0)
+		return r;
+	kbox_table_init(&t, columns, ARRAY_LEN(columns));
+	for (v = list->kids; v != NULL; v = v->next) {
+		if (!kbox_session_read(k, v, &s) ||
+		    strcmp(s.status, "ACTIVE") != 0)
+			continue;
+		row = kbox_table_add(k, &t, v);
+		kbox_row_set(k, row, ID, s.id);
+		kbox_row_set(k, row, PID, s.pid);
+		kbox_row_set(k, row, SHELL, s.shell);
+	}
+	if (t.nrows == 0)
+		return kbox_fail(k, KBOX_FAILED, "no shell is attached");
+	if ((chosen = kbox_pick(k, "Detach which shell?", &t, &r)) < 0)
+		return r;
+	*id = value_text(t.rows[chosen].value, "id");
+	return KBOX_OK;
+}
+
+static int
+find_attached(struct kbox *k, const char **id)
+{
+	const char	*own = getenv("K8SHELL_SESSION_ID");
+
+	if (k->nwords > 0)
+		return kbox_session_find(k, k->words[0], id);
+	if (own == NULL || own[0] == '\0')
+		return choose_attached(k, id);
+	*id = own;
+	return KBOX_OK;
+}
+
+/* {"ttl": "30m"}, or NULL: as the daemon is configured. */
+static int
+ttl_body(struct kbox *k, char **body)
+{
+	const char	*ttl = k->values[OPT_TTL];
+	int64_t		 ns;
+
+	*body = NULL;
+	if (ttl == NULL)
+		return 0;
+	if (str_to_duration(ttl, &ns) < 0 || ns < 0)
+		return kbox_fail(k, KBOX_USAGE, "--ttl is a duration such as "
+		    "90s, 30m or 12h, or 0 for ever, not \"%s\"", ttl);
+	*body = kbox_printf(k, "{\"ttl\":\"%s\"}", ns == 0 ? "0s" : ttl);
+	return 0;
+}
+
+/* Target of a session's route; NULL after a message. */
+static char *
+route_of(struct kbox *k, const char *id, const char *verb)
+{
+	char	escaped[1024];
+
+	if (kbox_url_escape(id, escaped, sizeof escaped) < 0) {
+		(void)kbox_fail(k, 0, "the id is too long");
+		return NULL;
+	}
+	return kbox_printf(k, KBOX_API "/shells/%s%s", escaped, verb);
+}
+
+int
+kbox_detach(struct kbox *k)
+{
+	struct kbox_request	 q = { .method = "POST" };
+	struct kbox_answer	 a;
+	const char		*id = NULL;
+	char			*body;
+	int			 r;
+
+	if ((r = ttl_body(k, &body)) != 0 || (r = find_attached(k, &id)) != 0)
+		return r;
+	if ((q.target = route_of(k, id, "/detach")) == NULL)
+		return KBOX_USAGE;
+	q.body = body;
+	if ((r = kbox_call(k, &q, &a)) != KBOX_OK)
+		return r;
+	printf("Detached from %s; it keeps running.\n"
+	    "kbox attach %s brings it back.\n", kbox_clean(k, id),
+	    kbox_clean(k, id));
+	return KBOX_OK;
+}
+
+/* ---- kill ---- */
+
+static int
+kill_one(struct kbox *k, const char *word)
+{
+	struct kbox_request	 q = { .method = "DELETE", .quiet = true };
+	struct kbox_answer	 a;
+	const char		*id;
+	int			 r;
+
+	if ((r = kbox_session_find(k, word, &id)) != KBOX_OK)
+		return r;
+	if ((q.target = route_of(k, id, "")) == NULL)
+		return KBOX_USAGE;
+	r = kbox_call(k, &q, &a);
+	if (r == KBOX_OK)
+		printf("%s has ended\n", kbox_clean(k, id));
+	else if (a.status == 405 || (a.status == 404 &&
+	    strstr(a.body, "page not found") != NULL))
+		return kbox_fail(k, KBOX_FAILED,
+		    "this daemon cannot end shells for kbox");
+	else if (a.status != 0)
+		return kbox_refused(k, &a, false);
+	else
+		return kbox_fail(k, r, "no answer from the daemon at %s",
+		    k->socket);
+	return r;
+}
+
+int
+kbox_kill(struct kbox *k)
+{
+	size_t	i;
+	int	r = KBOX_OK, one;
+
+	if (k->values[OPT_TIMEOUT] == NULL)
+		k->timeout_ms = KILL_MS;
+	for (i = 0; i < k->nwords; i++)
+		if ((one = kill_one(k, k->words[i])) != KBOX_OK)
+			r = one;
+	return r;
+}
