@@ -93,8 +93,7 @@ call_on_done(void *arg, enum grpc_status status, const char *text)
 	if (status == GRPC_OK && !k->exec)
 		kssh_finish(k, 0);
 	else if (status == GRPC_OK)
-		kssh_fail(k, "the server ended the command without its exit status",
-		    NULL);
+		kssh_fail(k, "the command ended without an exit status", NULL);
 	else if (text[0] != '\0' && strstr(k->last, text) != NULL)
 		kssh_finish(k, KSSH_TROUBLE);
 	else
@@ -290,7 +289,7 @@ hello_on_done(void *arg, enum grpc_status status, const char *text)
 		kssh_fail(k, text[0] != '\0' ? text : grpc_status_name(status),
 		    NULL);
 	else if (!k->connected)
-		kssh_fail(k, "the server gave no answer to the handshake", NULL);
+		kssh_fail(k, "the server did not answer the handshake", NULL);
 	else
 		begin(k);
 }

@@ -195,38 +195,39 @@ static char *
 find_run_dir(struct kssh *k)
 {
 	char		 dir[512];
-	const char	*why;
+	const char	*why = NULL;
 	int		 r;
 
 	if (k->opt.run_dir != NULL)
 		return xstrdup(k->opt.run_dir);
-	if ((r = rundir_default(dir, sizeof dir)) < 0) {
-		kssh_say(k, "run directory", strerror(-r));
-		return NULL;
-	}
-	if (k->opt.host == NULL && (r = rundir_check(dir, &why)) == -ENOENT)
-		kssh_say(k, dir, "no such directory; "
-		    "is k8shelld --standalone running?");
-	else if (k->opt.host == NULL && r < 0)
-		kssh_say(k, dir, why);
-	return k->opt.host == NULL && r < 0 ? NULL : xstrdup(dir);
+	if ((r = rundir_default(dir, sizeof dir)) < 0)
+		snprintf(dir, sizeof dir, "run directory");
+	else
+		r = rundir_check(dir, &why);
+	if (r == 0)
+		return xstrdup(dir);
+	if (r == -ENOENT)
+		why = "no such directory; is k8shelld --standalone running?";
+	if (k->opt.host == NULL)
+		kssh_say(k, dir, why != NULL ? why : strerror(-r));
+	return NULL;
 }
 
-/* A standalone daemon on this machine left a token for its user. */
+/* The socket of a standalone daemon, or the token it left for its user. */
 static int
 use_run_dir(struct kssh *k)
 {
 	char	*dir, *token;
 	int	 r = 0;
 
-	if (k->opt.socket != NULL ||
-	    (k->opt.host != NULL && !is_loopback(k->opt.host)))
+	if (k->opt.socket != NULL || (k->opt.host != NULL &&
+	    (k->bearer != NULL || !is_loopback(k->opt.host))))
 		return 0;
 	if ((dir = find_run_dir(k)) == NULL)
-		return -1;
+		return k->opt.host != NULL ? 0 : -1;
 	if (k->opt.host == NULL) {
 		k->opt.socket = xasprintf("%s/" RUNDIR_GRPC_SOCKET, dir);
-	} else if (k->bearer == NULL) {
+	} else {
 		token = xasprintf("%s/" RUNDIR_TOKEN, dir);
 		r = read_token(k, token, false);
 		free(token);

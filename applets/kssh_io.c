@@ -36,7 +36,8 @@ open_again(int fd)
 
 	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
 	if (fstat(fd, &st) == 0 && (S_ISFIFO(st.st_mode) || isatty(fd)))
-		again = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+		again = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY |
+		    O_CLOEXEC);
 	return again != -1 ? again : fd;
 }
 

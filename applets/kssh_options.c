@@ -181,7 +181,8 @@ is_not_yet(const char *name, size_t n)
 	size_t	i;
 
 	for (i = 0; i < ARRAY_LEN(names); i++)
-		if (strlen(names[i]) == n && strncasecmp(names[i], name, n) == 0)
+		if (strlen(names[i]) == n &&
+		    strncasecmp(names[i], name, n) == 0)
 			return true;
 	return false;
 }
