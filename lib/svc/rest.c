@@ -17,8 +17,6 @@
 #define MISSING(m, p, what) \
 	{ .method = m, .path = p, .fn = rest_missing, .missing = what }
 #define APPS		"apps are not served by this version of the daemon"
-#define ATTACHING	"detaching sessions is not served by this version " \
-	"of the daemon"
 
 static const struct rest_route routes[] = {
 	NEEDS_API_SERVER("GET", API "/creds", REST_AUDIT),
@@ -40,11 +38,12 @@ static const struct rest_route routes[] = {
 	MISSING("GET", API "/apps/{name}/logs", APPS),
 	MISSING("POST", API "/apps/{name}/start", APPS),
 	MISSING("POST", API "/apps/{name}/stop", APPS),
-	{ "GET", API "/shells", rest_none, 0, NULL },
-	MISSING("POST", API "/shells", ATTACHING),
+	{ "GET", API "/shells", rest_shells, 0, NULL },
+	{ "POST", API "/shells", rest_shell_start, REST_BODY, NULL },
 	{ "DELETE", API "/shells/{id}", rest_shell_end, REST_AUDIT, NULL },
-	MISSING("POST", API "/shells/{id}/attach", ATTACHING),
-	MISSING("POST", API "/shells/{id}/detach", ATTACHING),
+	{ "POST", API "/shells/{id}/attach", rest_shell_attach, 0, NULL },
+	{ "POST", API "/shells/{id}/detach", rest_shell_detach, REST_BODY,
+	    NULL },
 	{ "POST", API "/shells/{id}/resize", rest_shell_resize, REST_BODY,
 	    NULL },
 	{ "GET", API "/healthz", rest_health, 0, NULL },
@@ -220,8 +219,7 @@ rest_drained(const struct rest *r)
 	if (loop_now(r->loop) >= r->stop_ms + REST_STOP_MS)
 		return true;
 	for (c = r->conns; c != NULL; c = c->next)
-		if (c->state != REST_RAW &&
-		    (c->state != REST_ENDED || conn_queued(c->conn) > 0))
+		if (c->state != REST_ENDED || conn_queued(c->conn) > 0)
 			return false;
 	return true;
 }

@@ -233,7 +233,7 @@ rest_stream(struct rest_conn *c, const char *type,
 	conn_kick(c->conn);
 }
 
-void
+bool
 rest_upgrade(struct rest_conn *c, const char *protocol,
     const struct rest_raw *raw, void *arg)
 {
@@ -246,12 +246,13 @@ rest_upgrade(struct rest_conn *c, const char *protocol,
 	    http1_put_field(&c->head, "Connection", "Upgrade") < 0 ||
 	    http1_put_end(&c->head) < 0) {
 		give_up(c);
-		return;
+		return false;
 	}
 	note(c, 101);
 	c->state = REST_RAW;
 	conn_set_times(c->conn, 0, UINT32_MAX);
 	conn_resume(c->conn);	/* what came behind the request is raw, too */
+	return true;
 }
 
 void

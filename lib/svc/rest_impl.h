@@ -22,6 +22,7 @@
 struct conn;
 struct listener;
 struct rest_conn;
+struct session_info;
 
 #define REST_ANSWER_MAX		(4u * 1024 * 1024)	/* body */
 #define REST_HEAD_MAX		4096u			/* header of one */
@@ -142,7 +143,8 @@ void	 rest_redirect(struct rest_conn *c, const char *location);
 void	 rest_not_allowed(struct rest_conn *c, const char *allow);
 void	 rest_stream(struct rest_conn *c, const char *type,
 	    const struct rest_source *source, void *arg);
-void	 rest_upgrade(struct rest_conn *c, const char *protocol,
+/* False: the connection is gone, and so is arg. */
+bool	 rest_upgrade(struct rest_conn *c, const char *protocol,
 	    const struct rest_raw *raw, void *arg);
 /* The handler answers later; gone: it must not any more. */
 void	 rest_wait(struct rest_conn *c, void (*gone)(void *arg), void *arg);
@@ -172,6 +174,10 @@ rest_fn	 rest_streams, rest_profile, rest_health, rest_splash;
 rest_fn	 rest_none;			/* an empty list */
 rest_fn	 rest_shutdown, rest_upstream;
 rest_fn	 rest_metrics, rest_sysinfo, rest_logs;
-rest_fn	 rest_shell_end, rest_shell_resize;
+rest_fn	 rest_shells, rest_shell_start, rest_shell_end, rest_shell_resize;
+rest_fn	 rest_shell_attach, rest_shell_detach;
+
+/* The members of a shell in answers. */
+void	 rest_put_session(struct json_out *o, const struct session_info *info);
 
 #endif

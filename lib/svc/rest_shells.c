@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/rfc3339.h"
 #include "svc/rest_impl.h"
 #include "svc/svc.h"
 #include "workspace/session.h"
@@ -16,6 +17,61 @@
 #define CELLS_MAX	65535	/* struct winsize has 16 bits */
 #define END_POLL_MS	20
 #define END_MAX_MS	(TASK_HANGUP_MS + 2000)	/* SIGHUP, SIGKILL, reap */
+
+/* ---- GET /shells ---- */
+
+struct listing {
+	struct json_out	 json;
+	bool		 all;
+};
+
+void
+rest_put_session(struct json_out *o, const struct session_info *info)
+{
+	char	text[RFC3339_LEN];
+
+	json_put_string(o, "id", info->id);
+	json_put_string(o, "cmd_shell", info->shell);
+	json_put_int(o, "pid", info->pid);
+	rfc3339_format(info->created, text);
+	json_put_string(o, "created", text);
+	text[0] = '\0';
+	if (info->detached_at != 0 && !info->attached)
+		rfc3339_format(info->detached_at, text);
+	json_put_string(o, "detached_at", text);
+	json_put_string(o, "user", info->user);
+	json_put_bool(o, "pty", info->pty);
+	json_put_bool(o, "attached", info->attached);
+	if (info->ttl_left_ms >= 0)
+		json_put_int(o, "ttl_seconds",
+		    (info->ttl_left_ms + 999) / 1000);
+}
+
+static bool
+put_session(void *arg, const struct session_info *info)
+{
+	struct listing	*l = arg;
+
+	if (!l->all && (!info->pty || info->attached))
+		return true;
+	json_put_object(&l->json, NULL);
+	rest_put_session(&l->json, info);
+	json_put_end(&l->json, '}');
+	return true;
+}
+
+/* The detached ones, whom one can attach to; all=true: every shell. */
+void
+rest_shells(struct rest_conn *c)
+{
+	struct listing	l = { .all = rest_query_true(c, "all") };
+
+	json_out_init(&l.json, &c->answer);
+	json_put_array(&l.json, NULL);
+	sessions_each(c->rest->opt.svc->sessions, "", put_session, &l);
+	json_put_end(&l.json, ']');
+	rest_json(c, 200, &l.json);
+}
 
 /* ---- POST /shells/{id}/resize ---- */
 
@@ -148,6 +204,7 @@ rest_shell_end(struct rest_conn *c)
 	k->timer.fn = killing_poll;
 	k->timer.arg = k;
 	session_signal(ss, SIGHUP);
+	session_signal(ss, SIGCONT);
 	loop_timer_set(r->loop, &k->timer, loop_now(r->loop));
 	rest_wait(c, killing_gone, k);
 }

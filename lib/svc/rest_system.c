@@ -5,6 +5,7 @@
 
 #include "auth/identity.h"
 #include "base/rfc3339.h"
+#include "base/str.h"
 #include "base/version.h"
 #include "conf/conf.h"
 #include "svc/rest_impl.h"
@@ -30,11 +31,26 @@ put_time(struct json_out *o, const char *key, int64_t seconds)
 	json_put_string(o, key, text);
 }
 
+/* Behind them, of a detached shell, the time it has left (1.3). */
+static void
+put_params(const struct stream_record *r, char *out, size_t outlen)
+{
+	char	ttl[32] = "\xe2\x88\x9e";	/* infinity */
+
+	if (r->ttl_left_ms >= 0)
+		str_from_duration((r->ttl_left_ms + 500) / 1000 *
+		    INT64_C(1000000000), ttl, sizeof ttl);
+	if (!r->detached || str_format(out, outlen, "%s, ttl=%s", r->params,
+	    ttl) < 0)
+		(void)str_format(out, outlen, "%s", r->params);
+}
+
 static bool
 put_stream(void *arg, const struct stream_record *r)
 {
 	struct listing	*l = arg;
 	struct json_out	*o = &l->json;
+	char		 params[sizeof r->params + 64];
 
 	if (r->kind != l->kind)
 		return true;
@@ -43,10 +59,12 @@ put_stream(void *arg, const struct stream_record *r)
 	json_put_string(o, "name", stream_kind_name(r->kind));
 	put_time(o, "created", r->created);
 	put_time(o, "deleted", r->deleted);
-	json_put_string(o, "status", r->deleted != 0 ? "STOPPED" : "ACTIVE");
+	json_put_string(o, "status", r->deleted != 0 ? "STOPPED" :
+	    r->detached ? "DETACHED" : "ACTIVE");
 	json_put_int(o, "bytes_in", (int64_t)r->bytes_in);
 	json_put_int(o, "bytes_out", (int64_t)r->bytes_out);
-	json_put_string(o, "params", r->params);
+	put_params(r, params, sizeof params);
+	json_put_string(o, "params", params);
 	json_put_end(o, '}');
 	return true;
 }

@@ -70,6 +70,21 @@ session_detach_finish(struct session *ss)
 	ss->lock[0] = '\0';
 }
 
+static void
+start_ttl(struct session *ss, int64_t ttl_ms)
+{
+	uint64_t	due;
+
+	ss->ttl_ms = ttl_ms == SESSION_TTL_RULE ? ss->owner->rules.ttl_ms :
+	    ttl_ms;
+	due = loop_now(ss->loop) + (uint64_t)ss->ttl_ms;
+	loop_timer_clear(&ss->expiry);
+	if (ss->ttl_ms != SESSION_TTL_NONE)
+		loop_timer_set(ss->loop, &ss->expiry, due);
+	ss->stream.detached = true;
+	ss->stream.expires_ms = ss->ttl_ms != SESSION_TTL_NONE ? due : 0;
+}
+
 void
 session_leave(struct session *ss, int64_t ttl_ms)
 {
@@ -81,11 +96,7 @@ session_leave(struct session *ss, int64_t ttl_ms)
 	buf_finish(&ss->replay);	/* the scrollback has it all */
 	ss->notice[0] = '\0';
 	ss->detached_at = loop_wall();
-	ss->ttl_ms = ttl_ms == SESSION_TTL_RULE ? ss->owner->rules.ttl_ms :
-	    ttl_ms;
-	if (ss->ttl_ms != SESSION_TTL_NONE)
-		loop_timer_set(ss->loop, &ss->expiry,
-		    loop_now(ss->loop) + (uint64_t)ss->ttl_ms);
+	start_ttl(ss, ttl_ms);
 	log_info("grpc-shell", "session %s: detached, ttl %lld s",
 	    ss->stream.id, (long long)(ss->ttl_ms / 1000));
 	task_resume(ss->task);		/* whatever the client held up */
@@ -117,6 +128,19 @@ session_detach(struct session *ss, int64_t ttl_ms)
 		return -ERANGE;
 	session_leave(ss, ttl_ms);
 	client->detached(arg);
+	return 0;
+}
+
+int
+session_retain(struct session *ss, int64_t ttl_ms)
+{
+	if (!ss->owner->rules.may_detach)
+		return -EPERM;
+	if (ss->client != NULL || !session_running(ss))
+		return -ENOTCONN;
+	if (!ttl_allowed(&ss->owner->rules, ttl_ms))
+		return -ERANGE;
+	start_ttl(ss, ttl_ms);
 	return 0;
 }
 
@@ -172,6 +196,7 @@ take(struct session *ss, const struct session_attach *at)
 	ss->client_arg = at->arg;
 	ss->keep = at->keep;
 	loop_timer_clear(&ss->expiry);
+	ss->stream.detached = false;
 	fit(ss, at->cols, at->rows);
 	log_info("grpc-shell", "session %s: attached", ss->stream.id);
 	return 0;

@@ -225,13 +225,18 @@ static int
 session_spawn(struct session *ss, const struct session_spec *spec)
 {
 	static const char *const login_argv[] = { "-", NULL };
+	const char		*const command_argv[] = {
+		NULL, "-c", spec->command, NULL
+	};
 	const struct account	*a = spec->account;
 	char			 id_env[32 + STREAM_ID_MAX];
 	const char		*extra[] = { id_env, NULL };
 	const char		*paths[4];
 	char			**env;
 	struct child_spec	 cs = {
-		.paths = paths, .argv = login_argv, .cwd = a->home,
+		.paths = paths,
+		.argv = spec->command != NULL ? command_argv : login_argv,
+		.cwd = spec->cwd != NULL ? spec->cwd : a->home,
 		.user = { .uid = a->uid, .gid = a->gid, .groups = a->groups,
 		    .ngroups = a->ngroups, .change = geteuid() == 0,
 		    .may_gain = account_may_gain(a) },

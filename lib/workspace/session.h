@@ -51,6 +51,8 @@ struct session_spec {
 	const char	*subject;		/* who owns it (T15) */
 	const struct account *account;
 	const char	*fallback_shell;	/* request's cmdShell or "" */
+	const char	*command;		/* NULL: a login shell */
+	const char	*cwd;			/* NULL: the home directory */
 	char *const	*env;
 	size_t		 nenv;
 	bool		 pty;
@@ -114,6 +116,9 @@ size_t	 sessions_count(const struct sessions *s);
  * it), -ENOTTY, -EALREADY (nobody is attached), -ERANGE (the time).
  */
 int	 session_detach(struct session *ss, int64_t ttl_ms);
+/* A detached one: its time begins anew.  0, -EPERM, -ENOTCONN (somebody is
+ * attached), -ERANGE. */
+int	 session_retain(struct session *ss, int64_t ttl_ms);
 
 /*
  * First step of attaching: a lock on a detached session, random, for one use

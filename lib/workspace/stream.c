@@ -138,7 +138,7 @@ streams_totals(const struct streams *s, enum stream_kind k,
 }
 
 static void
-fill_record(struct stream_record *r, const struct stream *st)
+fill_record(struct stream_record *r, const struct stream *st, uint64_t now)
 {
 	memcpy(r->id, st->id, sizeof r->id);
 	memcpy(r->params, st->params, sizeof r->params);
@@ -147,6 +147,11 @@ fill_record(struct stream_record *r, const struct stream *st)
 	r->bytes_out = st->bytes_out;
 	r->created = st->created;
 	r->deleted = 0;
+	r->detached = st->detached;
+	r->ttl_left_ms = -1;
+	if (st->detached && st->expires_ms != 0)
+		r->ttl_left_ms = st->expires_ms > now ?
+		    (int64_t)(st->expires_ms - now) : 0;
 }
 
 void
@@ -170,7 +175,8 @@ stream_end(struct stream *st)
 	/* Out of memory costs the record of the past, nothing else. */
 	if ((e = calloc(1, sizeof *e)) == NULL)
 		return;
-	fill_record(&e->record, st);
+	fill_record(&e->record, st, 0);
+	e->record.detached = false;
 	e->record.deleted = loop_wall();
 	e->gone_ms = loop_now(s->loop) + STREAM_KEEP_MS;
 	*s->ended_tail = e;
@@ -188,7 +194,7 @@ streams_each(struct streams *s, stream_fn *fn, void *arg)
 	const struct ended	*e;
 
 	for (st = s->live; st != NULL; st = st->next) {
-		fill_record(&r, st);
+		fill_record(&r, st, loop_now(s->loop));
 		if (!fn(arg, &r))
 			return;
 	}

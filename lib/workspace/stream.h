@@ -30,6 +30,8 @@ struct stream {
 	char		 params[256];		/* "cmd=..., pid=..." */
 	uint64_t	 bytes_in, bytes_out;	/* in: client to process */
 	int64_t		 created;		/* wall clock, seconds */
+	bool		 detached;		/* a shell without a client */
+	uint64_t	 expires_ms;		/* then; as loop_now(), 0: never */
 	struct stream	*next, **prevp;
 	struct streams	*owner;			/* NULL: not listed */
 };
@@ -54,6 +56,8 @@ struct stream_record {
 	char		 params[256];
 	uint64_t	 bytes_in, bytes_out;
 	int64_t		 created, deleted;	/* deleted 0: live */
+	bool		 detached;		/* live, that is */
+	int64_t		 ttl_left_ms;		/* -1: does not expire */
 };
 typedef bool stream_fn(void *arg, const struct stream_record *r);
 /* Live ones first, in order of creation; false stops. */

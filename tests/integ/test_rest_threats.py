@@ -404,7 +404,7 @@ def test_more_than_32_connections_are_told_so(start):
     for c in flood + held[1:2]:
         c.sock.close()
     harness.eventually(lambda: served(d.rest_sock), "a place is free")
-    a = ask(d.rest_sock, "GET", "/metrics")
+    a = held[0].ask("GET", "/metrics")
     assert 'k8shell_rest_refused_total{reason="busy"} ' in a.text
     for c in held:
         c.sock.close()
