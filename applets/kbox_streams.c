@@ -16,7 +16,7 @@ static const struct kbox_column stream_columns[] = {
 	[STATUS]	= { "STATUS", "status", 0, 0 },
 	[BYTES_IN]	= { "BYTES_IN", "bytes_in", 0, 2 },
 	[BYTES_OUT]	= { "BYTES_OUT", "bytes_out", 0, 3 },
-	[PARAMS]	= { "PARAMS", "params", 12, 0 },
+	[PARAMS]	= { "PARAMS", "params", 20, 0 },
 };
 
 static const char *

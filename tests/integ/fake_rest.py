@@ -107,13 +107,17 @@ class Fake:
         self.closing = True
         with self.changed:
             self.changed.notify_all()
+        self.stop_listening()
+        if os.path.exists(self.path):
+            os.unlink(self.path)
+
+    def stop_listening(self):
+        """As if the daemon was killed: its socket stays."""
         try:
             self.listener.shutdown(socket.SHUT_RDWR)
         except OSError:
             pass
         self.listener.close()
-        if os.path.exists(self.path):
-            os.unlink(self.path)
 
     def log(self, component, level, message):
         lock = getattr(self, "changed", None)
