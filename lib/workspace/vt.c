@@ -10,6 +10,8 @@
 #define CAN	0x18
 #define SUB	0x1a
 
+#define UTF8_LONGEST	4
+
 /*
  * Private modes worth bringing back, by bit.  What an application turned on is
  * set again; the cursor and autowrap are on by default, so there being turned
@@ -203,13 +205,34 @@ vt_byte(struct vt *vt, uint8_t c)
 	return vt->state == VT_CSI ? on_csi(vt, c) : on_escape(vt, c);
 }
 
+/*
+ * All that text leaves behind is the character it ends in, so what lies before
+ * its last few bytes need not be looked at.  Returns what has to be.
+ */
+static const uint8_t *
+pass_text(struct vt *vt, const uint8_t *c, const uint8_t *last)
+{
+	const uint8_t	*esc;
+
+	if (vt->state != VT_GROUND)
+		return c;
+	if ((esc = memchr(c, ESC, (size_t)(last - c))) == NULL)
+		esc = last;
+	if (esc - c <= UTF8_LONGEST)
+		return c;
+	vt->utf8_left = 0;
+	return esc - UTF8_LONGEST;
+}
+
 void
 vt_feed(struct vt *vt, const void *p, size_t n)
 {
 	const uint8_t	*c = p, *last = c + n;
 
-	for (; c < last; c++)
+	for (; c < last; c++) {
+		c = pass_text(vt, c, last);
 		vt_byte(vt, *c);
+	}
 }
 
 bool

@@ -167,6 +167,33 @@ lost_modes_are_set_again(void **state)
 	free(s);
 }
 
+/* vt_feed() passes over text; it must not show. */
+static void
+feeding_at_once_is_feeding_byte_by_byte(void **state)
+{
+	static const uint8_t	alphabet[] = {
+		'a', 'b', '7', ';', '?', '[', ']', '\\', 'h', 'l', 0x1b, 0x07,
+		0x18, 0x80, 0xbf, 0xc3, 0xe2, 0xf0, 0xff, 'P',
+	};
+	struct vt	whole = { 0 }, each = { 0 };
+	uint8_t		text[24];
+	unsigned	seed = 1, round;
+	size_t		i, n;
+
+	(void)state;
+	for (round = 0; round < 20000; round++) {
+		n = round % sizeof text;
+		for (i = 0; i < n; i++) {
+			seed = seed * 1103515245u + 12345u;
+			text[i] = alphabet[(seed >> 16) % sizeof alphabet];
+		}
+		vt_feed(&whole, text, n);
+		for (i = 0; i < n; i++)
+			vt_byte(&each, text[i]);
+		assert_memory_equal(&whole, &each, sizeof whole);
+	}
+}
+
 static void
 memory_comes_with_the_bytes_and_never_beyond_the_limit(void **state)
 {
@@ -223,6 +250,7 @@ main(void)
 		cmocka_unit_test(
 		    a_cut_history_starts_between_sequences_and_characters),
 		cmocka_unit_test(lost_modes_are_set_again),
+		cmocka_unit_test(feeding_at_once_is_feeding_byte_by_byte),
 		cmocka_unit_test(
 		    memory_comes_with_the_bytes_and_never_beyond_the_limit),
 		cmocka_unit_test(without_memory_less_is_remembered),
