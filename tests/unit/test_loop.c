@@ -506,6 +506,49 @@ create_without_memory_fails(void **state)
 	assert_true(failmalloc_disarm());
 }
 
+/* A timer that queues a task: the last thing that goes on. */
+struct last {
+	struct loop		*loop;
+	struct loop_timer	 timer;
+	struct loop_task	 task;
+	bool			 ran;
+};
+
+static void
+on_last_timer(void *arg)
+{
+	struct last	*x = arg;
+
+	loop_later(x->loop, &x->task);
+}
+
+static void
+on_last_task(void *arg)
+{
+	struct last	*x = arg;
+
+	x->ran = true;
+}
+
+static void
+drain_runs_timers_and_tasks_but_waits_for_no_descriptor(void **state)
+{
+	struct last	x = { .loop = loop_create(), .timer.fn = on_last_timer,
+			    .task.fn = on_last_task };
+	struct end	e;
+
+	(void)state;
+	end_open(&e, x.loop, LOOP_READ);	/* never ready */
+	x.timer.arg = x.task.arg = &x;
+	loop_timer_set(x.loop, &x.timer, loop_now(x.loop) + 2);
+	loop_drain(x.loop);
+	assert_true(x.ran);
+	assert_int_equal(e.calls, 0);
+	loop_drain(x.loop);			/* nothing pending: at once */
+	end_close(&e);
+	loop_destroy(x.loop);
+}
+
 int
 main(void)
 {
@@ -526,6 +569,8 @@ main(void)
 		cmocka_unit_test(task_may_cancel_the_ones_behind_it),
 		cmocka_unit_test(destroy_runs_what_is_queued),
 		cmocka_unit_test(stop_before_run_returns_at_once),
+		cmocka_unit_test(
+		    drain_runs_timers_and_tasks_but_waits_for_no_descriptor),
 		cmocka_unit_test(create_without_memory_fails),
 	};
 
