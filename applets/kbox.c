@@ -100,7 +100,7 @@ static const struct kbox_option detach_options[] = {
 };
 
 static const struct kbox_option shell_options[] = {
-	{ OPT_NAME, "name", 'n', "NAME", "to be told from others" },
+	{ OPT_NAME, "name", 'n', "NAME", "its id, in place of a made-up one" },
 	{ OPT_CWD, "cwd", 'C', "DIR", "start there, not here" },
 	{ OPT_ENV, "env", 'e', "NAME=VALUE", "in its environment; again" },
 	{ OPT_DETACHED, "detached", 'd', NULL,

@@ -45,7 +45,6 @@ kbox_session_read(struct kbox *k, const struct value *v,
 
 	*s = (struct kbox_session){
 		.id = value_text(v, "id"), .status = value_text(v, "status"),
-		.name = param(k, params, "name"),
 		.shell = param(k, params, "cmd"),
 		.pid = param(k, params, "pid"), .ttl = param(k, params, "ttl"),
 		.value = v
@@ -86,10 +85,6 @@ kbox_session_find(struct kbox *k, const char *word, const char **id)
 			continue;
 		if (strcmp(s.id, word) == 0)
 			return KBOX_OK;
-		if (strcmp(s.name, word) == 0) {
-			*id = s.id;
-			return KBOX_OK;
-		}
 		if (str_prefix(s.id, word)) {
 			found = s.id;
 			n++;

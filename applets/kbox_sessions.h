@@ -9,7 +9,6 @@
 
 struct kbox_session {
 	const char	*id, *status;	/* "ACTIVE", "DETACHED" */
-	const char	*name;		/* its own, or "" */
 	const char	*shell, *pid, *ttl;	/* "" where not said */
 	const struct value *value;
 };
@@ -22,8 +21,8 @@ bool	 kbox_session_read(struct kbox *k, const struct value *v,
 	    struct kbox_session *s);
 
 /*
- * The id that word stands for: the whole of it, a session's name, or a start
- * that only one id has.  A word that fits nothing stays as it is, for the
+ * The id that word stands for: the whole of it, or a start that only one id
+ * has.  A word that fits nothing stays as it is, for the
  * daemon to judge.  KBOX_FAILED after a message if several fit.
  */
 int	 kbox_session_find(struct kbox *k, const char *word,

@@ -80,11 +80,20 @@ put_start(struct kbox *k, struct json_out *o)
 	return 0;
 }
 
+/* Daemons before ours do not know these routes, or not these methods. */
+static void
+hint_if_older(const struct kbox_answer *a)
+{
+	if (a->status == 405 || (a->status == 404 &&
+	    strstr(a->body, "page not found") != NULL))
+		kbox_hint("this daemon is too old for that");
+}
+
 static int
 start(struct kbox *k, struct kbox_answer *a)
 {
 	struct kbox_request	 q = {
-		.method = "POST", .target = KBOX_API "/shells", .quiet = true
+		.method = "POST", .target = KBOX_API "/shells"
 	};
 	struct json_out		 o;
 	struct buf		 body;
@@ -96,13 +105,7 @@ start(struct kbox *k, struct kbox_answer *a)
 		q.body = kbox_printf(k, "%.*s", (int)body.len,
 		    (const char *)buf_head(&body));
 		r = kbox_call(k, &q, a);
-		if (r != KBOX_OK && a->status == 405)
-			r = kbox_fail(k, KBOX_FAILED,
-			    "this daemon starts no shells for kbox");
-		else if (r != KBOX_OK && a->status != 0)
-			r = kbox_refused(k, a, false);
-		else if (r != KBOX_OK)
-			close(kbox_connect(k, false));	/* says why not */
+		hint_if_older(a);
 	}
 	buf_finish(&body);
 	return r;
@@ -250,7 +253,7 @@ kbox_detach(struct kbox *k)
 static int
 kill_one(struct kbox *k, const char *word)
 {
-	struct kbox_request	 q = { .method = "DELETE", .quiet = true };
+	struct kbox_request	 q = { .method = "DELETE" };
 	struct kbox_answer	 a;
 	const char		*id;
 	int			 r;
@@ -259,18 +262,9 @@ kill_one(struct kbox *k, const char *word)
 		return r;
 	if ((q.target = route_of(k, id, "")) == NULL)
 		return KBOX_USAGE;
-	r = kbox_call(k, &q, &a);
-	if (r == KBOX_OK)
+	if ((r = kbox_call(k, &q, &a)) == KBOX_OK)
 		printf("%s has ended\n", kbox_clean(k, id));
-	else if (a.status == 405 || (a.status == 404 &&
-	    strstr(a.body, "page not found") != NULL))
-		return kbox_fail(k, KBOX_FAILED,
-		    "this daemon cannot end shells for kbox");
-	else if (a.status != 0)
-		return kbox_refused(k, &a, false);
-	else
-		return kbox_fail(k, r, "no answer from the daemon at %s",
-		    k->socket);
+	hint_if_older(&a);
 	return r;
 }
 

@@ -106,15 +106,14 @@ kbox_streams(struct kbox *k)
 
 /* ---- shells ---- */
 
-enum { S_ID, S_NAME, S_STATUS, S_PID, S_AGE, S_TTL, S_COMMAND };
+enum { S_ID, S_STATUS, S_PID, S_AGE, S_TTL, S_COMMAND };
 
 static const struct kbox_column shell_columns[] = {
 	[S_ID]		= { "ID", "id", 0, 0 },
-	[S_NAME]	= { "NAME", NULL, 0, 2 },
 	[S_STATUS]	= { "STATUS", "status", 0, 0 },
 	[S_PID]		= { "PID", NULL, 0, 1 },
-	[S_AGE]		= { "AGE", "-created", 0, 3 },
-	[S_TTL]		= { "TTL", NULL, 0, 4 },
+	[S_AGE]		= { "AGE", "-created", 0, 2 },
+	[S_TTL]		= { "TTL", NULL, 0, 3 },
 	[S_COMMAND]	= { "COMMAND", NULL, 8, 0 },
 };
 
@@ -125,12 +124,23 @@ add_shell(struct kbox *k, struct kbox_table *t, const struct kbox_session *s)
 
 	row->sgr = color_of(s->status);
 	kbox_row_set(k, row, S_ID, s->id);
-	kbox_row_set(k, row, S_NAME, s->name);
 	kbox_row_set(k, row, S_STATUS, s->status);
 	kbox_row_set(k, row, S_PID, s->pid);
 	kbox_row_set(k, row, S_AGE, age_of(k, s->value));
 	kbox_row_set(k, row, S_TTL, s->ttl);
 	kbox_row_set(k, row, S_COMMAND, s->shell);
+}
+
+/* Older daemons list the detached ones, whatever is asked. */
+static int
+shells_json(struct kbox *k)
+{
+	struct kbox_answer	a;
+	int			r;
+
+	r = kbox_get(k, k->values[OPT_DETACHED] != NULL ? KBOX_API "/shells" :
+	    KBOX_API "/shells?all=true", NULL, &a);
+	return r != KBOX_OK ? r : value_print_answer(k, &a);
 }
 
 int
@@ -141,6 +151,8 @@ kbox_shells(struct kbox *k)
 	struct kbox_table	 t;
 	int			 r;
 
+	if (k->values[OPT_JSON] != NULL)
+		return shells_json(k);
 	if ((r = kbox_sessions_get(k, &list)) != 0)
 		return r;
 	kbox_table_init(&t, shell_columns,
