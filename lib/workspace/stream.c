@@ -177,6 +177,7 @@ stream_end(struct stream *st)
 		return;
 	fill_record(&e->record, st, 0);
 	e->record.detached = false;
+	e->record.ttl_left_ms = -1;
 	e->record.deleted = loop_wall();
 	e->gone_ms = loop_now(s->loop) + STREAM_KEEP_MS;
 	*s->ended_tail = e;

@@ -149,6 +149,30 @@ out_of_memory_costs_the_record_of_the_past_only(void **state)
 	loop_destroy(l);
 }
 
+static void
+a_detached_one_says_how_long_it_stays(void **state)
+{
+	struct loop	*l = loop_create();
+	struct streams	*s = streams_create(l);
+	struct stream	 a = { .id = "a", .kind = STREAM_SHELL };
+
+	(void)state;
+	stream_add(s, &a);
+	assert_false(all(s).records[0].detached);
+	a.detached = true;
+	assert_true(all(s).records[0].detached);
+	assert_int_equal(all(s).records[0].ttl_left_ms, -1);
+	a.expires_ms = loop_now(l) + 5000;
+	assert_int_equal(all(s).records[0].ttl_left_ms, 5000);
+	a.expires_ms = loop_now(l) > 1 ? loop_now(l) - 1 : 1;
+	assert_int_equal(all(s).records[0].ttl_left_ms, 0);
+	stream_end(&a);
+	assert_false(all(s).records[0].detached);
+	assert_int_equal(all(s).records[0].ttl_left_ms, -1);
+	streams_destroy(s);
+	loop_destroy(l);
+}
+
 /* Counters never fall, or a scraper would take it for a restart. */
 static void
 totals_count_what_has_ended_and_been_forgotten_too(void **state)
@@ -188,6 +212,7 @@ main(void)
 		    live_ones_come_first_and_ended_ones_stay_for_a_while),
 		cmocka_unit_test(
 		    ended_ones_are_bounded_and_the_oldest_go_first),
+		cmocka_unit_test(a_detached_one_says_how_long_it_stays),
 		cmocka_unit_test(
 		    totals_count_what_has_ended_and_been_forgotten_too),
 		cmocka_unit_test(a_stream_may_outlive_its_registry),
