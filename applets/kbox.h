@@ -161,7 +161,10 @@ kbox_fn	 kbox_last, kbox_apps, kbox_credentials;	/* kbox_upstream.c */
 kbox_fn	 kbox_validate, kbox_shutdown, kbox_passwd;
 kbox_fn	 kbox_completion, kbox_complete;	/* kbox_complete.c */
 
-/* kbox_attach.c: sits in a session until it, or we, let go. */
-int	 kbox_sit_in(struct kbox *k, const char *id);
+/*
+ * kbox_attach.c: sits in a session until it, or we, let go.  fresh: it was
+ * started for that, and may be over already.
+ */
+int	 kbox_sit_in(struct kbox *k, const char *id, bool fresh);
 
 #endif

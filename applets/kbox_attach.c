@@ -19,6 +19,7 @@
 #include "applets/kbox_tty.h"
 #include "base/buf.h"
 #include "base/str.h"
+#include "workspace/vt.h"
 
 #define PIECE		(32u * 1024)
 #define QUEUE_MAX	(256u * 1024)	/* typed or pasted, not yet taken */
@@ -32,6 +33,9 @@ struct sitting {
 	int		 fd;
 	struct kbox_tty	 tty;
 	struct buf	 up, down;	/* to the daemon, to the terminal */
+	struct vt	 vt;		/* what that made of the terminal */
+	bool		 fresh;		/* we have just started it */
+	bool		 ended;		/* before we came */
 	bool		 gone;		/* the daemon has closed */
 	int		 signal;	/* that ended us */
 	int		 error;		/* of the connection, -errno */
@@ -80,6 +84,12 @@ refused(struct sitting *s, unsigned status)
 		if (n <= 0)
 			break;
 		a.len += (size_t)n;
+	}
+	if (status == 404 && s->fresh) {
+		fprintf(stderr, "[%s has ended already]\n",
+		    kbox_clean(s->k, s->id));
+		s->ended = true;
+		return KBOX_OK;
 	}
 	r = kbox_refused(s->k, &a, false);
 	if (status == 409)
@@ -203,10 +213,12 @@ write_down(struct sitting *s)
 	size_t	n = s->down.len < 4096 ? s->down.len : 4096;
 	ssize_t	w = write(STDOUT_FILENO, buf_head(&s->down), n);
 
-	if (w > 0)
+	if (w > 0) {
+		vt_feed(&s->vt, buf_head(&s->down), (size_t)w);
 		buf_drain(&s->down, (size_t)w);
-	else if (w < 0 && errno != EINTR && errno != EAGAIN)
+	} else if (w < 0 && errno != EINTR && errno != EAGAIN) {
 		s->signal = SIGHUP;
+	}
 }
 
 /* All output is shown before the end is told. */
@@ -246,6 +258,30 @@ sit(struct sitting *s)
 }
 
 /* ---- getting out ---- */
+
+/*
+ * A program left on its own keeps its screen, mouse and cursor; we don't: what
+ * would bring a fresh terminal there, with each mode the other way round.
+ */
+static void
+undo_modes(const struct sitting *s)
+{
+	char	out[VT_RESTORE_MAX];
+	size_t	i, n = vt_restore(&s->vt, out);
+
+	if (!vt_at_ground(&s->vt))
+		fputs("\033\\", stdout);	/* ends what was begun */
+	for (i = 0; i < n; i++) {
+		if (out[i] == 'h')
+			out[i] = 'l';
+		else if (out[i] == 'l')
+			out[i] = 'h';
+	}
+	fwrite(out, 1, n, stdout);
+	if (s->k->color)
+		fputs("\033[0m", stdout);
+	fflush(stdout);
+}
 
 /* The connection does not say why it ended; the list of shells does. */
 static int
@@ -288,9 +324,9 @@ check_terminal(struct kbox *k)
 }
 
 int
-kbox_sit_in(struct kbox *k, const char *id)
+kbox_sit_in(struct kbox *k, const char *id, bool fresh)
 {
-	struct sitting	s = { .k = k, .id = id, .fd = -1 };
+	struct sitting	s = { .k = k, .id = id, .fd = -1, .fresh = fresh };
 	char		escaped[1024];
 	int		r;
 
@@ -300,7 +336,7 @@ kbox_sit_in(struct kbox *k, const char *id)
 	buf_init(&s.up, QUEUE_MAX);
 	buf_init(&s.down, QUEUE_MAX);
 	fflush(stdout);
-	if ((r = ask_in(&s)) != KBOX_OK)
+	if ((r = ask_in(&s)) != KBOX_OK || s.ended)
 		goto out;
 	if ((r = kbox_tty_take(&s.tty)) < 0) {
 		r = kbox_fail(k, KBOX_FAILED, "terminal: %s", strerror(-r));
@@ -308,6 +344,7 @@ kbox_sit_in(struct kbox *k, const char *id)
 	}
 	send_size(&s);
 	sit(&s);
+	undo_modes(&s);
 	kbox_tty_give_back(&s.tty, true);
 	r = tell_end(&s);
 out:
@@ -402,5 +439,5 @@ kbox_attach(struct kbox *k)
 		return r;
 	r = k->nwords > 0 ? kbox_session_find(k, k->words[0], &id) :
 	    choose(k, &id);
-	return r != KBOX_OK ? r : kbox_sit_in(k, id);
+	return r != KBOX_OK ? r : kbox_sit_in(k, id, false);
 }

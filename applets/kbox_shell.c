@@ -138,7 +138,7 @@ kbox_shell(struct kbox *k)
 		puts(kbox_out(k, id));
 		return KBOX_OK;
 	}
-	return kbox_sit_in(k, id);
+	return kbox_sit_in(k, id, true);
 }
 
 /* ---- detach ---- */

@@ -139,6 +139,25 @@ def test_a_session_detaches_itself(session, on, kbox):
     p.expect_exact("Detached from self; it keeps running.")
 
 
+def test_a_terminal_is_left_as_it_was_found(session):
+    """From inside a full-screen program: its modes end with us."""
+    p = session("modes", "sh", "-c", "'printf \"\\033[?1049h\\033[?25l"
+                "\\033[?1000h\\033[?2004hready\"; cat'")
+    p.expect_exact("ready")
+    p.send(DETACH)
+    p.expect_exact("[detached from modes")
+    for sequence in ("1049l", "25h", "1000l", "2004l"):
+        assert "\033[?" + sequence in p.before
+    assert "\033[0m" in p.before
+
+
+def test_a_command_that_ends_at_once_is_no_error(on):
+    for _ in range(5):
+        p = on("shell", "true")
+        p.expect(r"\[\S+ has ended( already)?\]")
+        assert end(p) == 0
+
+
 def test_one_client_at_a_time(session, on, kbox):
     p = session("busy", "sh")
     p.sendline("echo ready-$((1 + 1))")
