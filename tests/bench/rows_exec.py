@@ -1,7 +1,7 @@
 """Commands per second: a static true(1), started again and again."""
 
 from measure import Row, pairs, run
-from peers import Awake, Ours, Sshd, SshMaster, helper
+from peers import Ours, Sshd, SshMaster, helper
 from rows_terminal import kssh
 
 
@@ -18,7 +18,7 @@ def rows(bench):
         return lambda: float(run([helper("load"), "exec", server.socket, "-",
                                   count, str(parallel), true]))
 
-    with Awake(), Ours(bench.folder(), bench.cert) as ours, \
+    with Ours(bench.folder(), bench.cert) as ours, \
             Sshd(bench.folder()) as sshd, SshMaster(sshd) as master:
         shared = spawn(sshd.client("-S", master.path))
         shared()

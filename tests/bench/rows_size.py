@@ -6,8 +6,7 @@ import ssl
 import time
 
 from measure import SERVER_CORE, Row, run
-from peers import (HANDSHAKE, ROOT, Awake, Nghttpd, Ours, free_port,
-                   helper)
+from peers import HANDSHAKE, ROOT, Nghttpd, Ours, free_port, helper
 
 MIB = 1 << 20
 IDLE_S = 5.0
@@ -127,6 +126,5 @@ def file_size(_bench):
 
 def rows(bench):
     yield from memory(bench)
-    with Awake():
-        yield from cold_start(bench)
+    yield from cold_start(bench)
     yield from file_size(bench)
