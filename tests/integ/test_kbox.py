@@ -376,6 +376,8 @@ def test_weakness_7_2_no_limit_is_said_in_words(kbox, fake):
 
 def test_uptime(kbox, fake):
     """On standard output: weakness 7.2, $(uptime) was empty."""
+    fake.sysinfo["system"]["uptime"] = fake_rest.stamp(
+        (2 * 24 + 3) * 3600 + 10 * 60)
     assert re.fullmatch(r"\d\d:\d\d:\d\d up 2 days,  3:10, 2 users, "
                         r"load average: 0.12, 0.34, 0.56\n",
                         good(kbox("uptime")))

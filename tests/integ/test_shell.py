@@ -147,21 +147,31 @@ def test_SH_09_tail_of_terminal_output_is_not_lost(stub):
         assert t.data.endswith(b"4999\n5000\n")
 
 
+def commands():
+    """Command lines of the workspace user's processes."""
+    found = {}
+    for p in harness.processes(uid=harness.UID):
+        try:
+            with open("/proc/%d/cmdline" % p) as f:
+                found[p] = f.read()
+        except OSError:
+            pass
+    return found
+
+
 def test_SH_10_cancel_hangs_up(stub):
     t = shell(stub, "sh-10-1-aa1")
     pid = pid_of(t)
-    t.type("nohup sleep 300 >/dev/null 2>&1 & sleep 301 & echo READY\n")
-    t.wait(lambda: t.data.count(b"READY") >= 2, "ready")
+    t.type("nohup sleep 300 >/dev/null 2>&1 & sleep 301 &\n")
+    # Until nohup has become sleep, the child is one that heeds SIGHUP.
+    harness.eventually(lambda: "sleep\x00300\x00" in commands().values(),
+                       "nohup has run")
     t.cancel()
     harness.eventually(lambda: gone(pid), "shell gone")
-    cmds = {}
-    for p in harness.processes(uid=harness.UID):
-        with open("/proc/%d/cmdline" % p) as f:
-            cmds[p] = f.read()
-    kept = [p for p, c in cmds.items() if "300" in c]
-    assert kept, "nohup process was killed: %r" % cmds
-    for p in cmds:
+    left = commands()
+    for p in left:
         os.kill(p, signal.SIGKILL)
+    assert "sleep\x00300\x00" in left.values(), left
 
 
 def test_SH_10_lost_connection_hangs_up(shared):
