@@ -55,6 +55,7 @@ struct child_spec {
 	enum child_io	 io;
 	uint16_t	 cols, rows;		/* PTY, set before exec */
 	const struct rlimit *nofile;		/* RLIMIT_NOFILE; NULL: ours */
+	bool		 shim;			/* below one, see shim.h */
 };
 
 /* Where starting failed; the text for the user is child_stage_name(). */
@@ -76,6 +77,10 @@ struct child_ops {
 	 * started(), always, once; late if the kernel holds a killed child
 	 * on a hung file system. */
 	void	(*exited)(void *arg, const struct reap_exit *e);
+	/* With a shim: the last process below it is gone.  After exited(),
+	 * once; also if somebody killed the shim, then child_shim() is 0
+	 * and nobody knows.  NULL: don't care. */
+	void	(*emptied)(void *arg, bool sure);
 };
 
 /*
@@ -93,7 +98,9 @@ int	 child_take_stdin(struct child *c);	/* PTY: the master */
 int	 child_take_stdout(struct child *c);	/* PTY: -1 */
 int	 child_take_stderr(struct child *c);
 
+/* The program's; with a shim 0 until it is known, before started(). */
 pid_t	 child_pid(const struct child *c);
+pid_t	 child_shim(const struct child *c);	/* 0: none, or gone */
 bool	 child_alive(const struct child *c);	/* not collected yet */
 const char *child_tty(const struct child *c);	/* "/dev/pts/3" or "" */
 

@@ -460,7 +460,9 @@ on_exited(void *arg, const struct reap_exit *e)
 		update_interest(t);
 }
 
-static const struct child_ops task_child_ops = { on_started, on_exited };
+static const struct child_ops task_child_ops = {
+	.started = on_started, .exited = on_exited,
+};
 
 /* -- interface ------------------------------------------------------------- */
 

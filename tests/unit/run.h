@@ -71,7 +71,9 @@ on_exited(void *arg, const struct reap_exit *e)
 	spin_wake(run->spin);
 }
 
-static const struct child_ops run_ops = { on_started, on_exited };
+static const struct child_ops run_ops = {
+	.started = on_started, .exited = on_exited,
+};
 
 static const char *const env_plain[] = { "PATH=/usr/bin:/bin", "A=b", NULL };
 

@@ -1,0 +1,63 @@
+/*
+ * procfs - what /proc says about one process, and who its children are.
+ *
+ * Every function takes root, "" or the top of a fixture tree.  A process that
+ * vanishes while it is looked at is -ESRCH, never another error (T5).  Only
+ * for /proc itself: nothing here touches a file in a user's hands.
+ * Source: proc(5); spec/process-tree.md 1.1, T1..T5.
+ */
+#ifndef PROC_PROCFS_H
+#define PROC_PROCFS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define PROCFS_NAME_MAX	16		/* TASK_COMM_LEN, terminated */
+
+struct procfs_stat {
+	pid_t	 pid, ppid, pgid, sid;
+	char	 state;			/* 'R', 'S', 'D', 'T', 'Z', ... */
+	uint64_t start;			/* field 22, ticks since boot */
+	char	 name[PROCFS_NAME_MAX];
+};
+
+/* From the last ')' on: a name may hold anything (T3).  0 or -EINVAL. */
+int	 procfs_parse_stat(const char *text, size_t n,
+	    struct procfs_stat *out);
+
+/* 0, -ESRCH, or -errno. */
+int	 procfs_stat(const char *root, pid_t pid, struct procfs_stat *out);
+
+/* Gone, or as good as gone: Z, X, x (K8). */
+bool	 procfs_dead(const struct procfs_stat *s);
+
+typedef bool procfs_pid_fn(void *arg, pid_t pid);	/* false stops */
+
+/*
+ * Children of every thread of pid (T1).  A hint: one may be missing that was
+ * there, if another one left meanwhile (T4).  0, -ESRCH, -ENOSYS (a kernel
+ * without the file: read everybody, T2), or -errno.
+ */
+int	 procfs_children(const char *root, pid_t pid, procfs_pid_fn *fn,
+	    void *arg);
+
+/* Every process.  0 or -errno. */
+int	 procfs_each(const char *root, procfs_pid_fn *fn, void *arg);
+
+/* SIGHUP ignored: nohup(1).  1, 0, or -errno. */
+int	 procfs_ignores(const char *root, pid_t pid, int signo);
+
+/* Arguments with blanks between, terminated, cut to what fits. */
+int	 procfs_cmdline(const char *root, pid_t pid, char *out,
+	    size_t outlen);
+
+/*
+ * Value of a variable in the environment it was executed with, terminated.
+ * 1, 0 if it has none, -ENAMETOOLONG, -EACCES (not ours to look at), -ESRCH.
+ */
+int	 procfs_environ(const char *root, pid_t pid, const char *name,
+	    char *out, size_t outlen);
+
+#endif

@@ -1,0 +1,41 @@
+/*
+ * shim - a subreaper between us and one job, so that nobody gets away.
+ *
+ * Forked by child_spawn() where child_spec.shim is set; it forks the program
+ * and stays.  Whoever of the job loses his parent becomes the shim's child,
+ * whatever sessions, groups and environments he has left behind: a walk from
+ * the shim is complete (spec/process-tree.md 4.2).  It tells us the program's
+ * pid and its status as soon as there is one, waits for everybody else, and
+ * ends when nobody is left: the end of the shim is the end of the job.
+ *
+ * It keeps our ids, so that a job of another user can't kill it, is
+ * undumpable, a session of its own, deaf to all signals that can be blocked,
+ * and holds no descriptor but its pipe.  If we die, it kills what it holds.
+ */
+#ifndef PROC_SHIM_H
+#define PROC_SHIM_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#define SHIM_NAME	"k8shell-shim"	/* what ps(1) shows */
+
+enum shim_event { SHIM_STARTED, SHIM_EXITED };
+
+/* What comes through the pipe, each in one piece. */
+struct shim_report {
+	int	event;			/* enum shim_event */
+	pid_t	pid;			/* of the program */
+	bool	signaled;
+	int	value;			/* as reap_exit */
+};
+
+struct child_spec;
+struct launch_plan;
+struct launch_fds;
+
+/* In the forked child: becomes the shim; the program is started below it. */
+_Noreturn void shim_run(const struct child_spec *spec,
+	    struct launch_plan *p, const struct launch_fds *fds, int pipe);
+
+#endif

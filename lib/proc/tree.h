@@ -1,0 +1,79 @@
+/*
+ * tree - the /proc walker: who belongs to a job, and a signal for all of them.
+ *
+ * A job is everything that ever descended from its first process.  It runs
+ * below a shim (shim.h), a subreaper of its own, so that whoever loses his
+ * parent, daemons included, is still found below the shim.  Where the shim was
+ * killed its processes became our own children, mixed with others': those in
+ * the job's session, and those with its marker in their environment, belong to
+ * it, and so does whatever is below them.
+ *
+ * Somebody found is bound by a pidfd, then looked at once more: only if he
+ * still has the parent he was found by and the same start time, he is the one
+ * (T8).  After that the number doesn't matter any more.  Where the kernel has
+ * no pidfds, or a filter refuses them, number and start time have to do.
+ *
+ * One walk proves nothing about who forked meanwhile: callers repeat it.
+ * Source: spec/process-tree.md 1.1, 4.2, 4.3.
+ */
+#ifndef PROC_TREE_H
+#define PROC_TREE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "proc/procfs.h"
+
+/* Who is meant.  Strings are borrowed while the scope is in use. */
+struct tree_scope {
+	pid_t	 shim;			/* 0: none, or gone */
+	pid_t	 leader;		/* the first process, 0: gone; used
+					 * only where there is no shim */
+	pid_t	 session;		/* its session, and its marker: how */
+	const char *marker;		/* ours are told apart, "NAME=value"
+					 * or NULL */
+};
+
+struct tree_member {
+	struct procfs_stat stat;	/* as last seen */
+	int	 pidfd;			/* -1: none; owned by the tree */
+	bool	 dead;
+	uint8_t	 told;			/* the caller's: signals it got */
+	size_t	 seen;			/* last walk that saw it */
+};
+
+/* Members in post-order of the walk that found them: children first (T7). */
+struct tree {
+	struct tree_member *member;
+	size_t	 n, cap;
+	size_t	 walks, live;
+	uint32_t *index;		/* by pid and start, open addressing */
+	size_t	 nindex;
+};
+
+/* Zeroed memory is an empty tree. */
+void	 tree_finish(struct tree *t);
+
+/*
+ * One walk: new members are appended, known ones brought up to date, the dead
+ * marked.  Never process 1, ourselves, the shim, or anybody outside (K11).
+ * Iterative; bounded by what lives.  Returns how many are new, or -errno
+ * (-ENOMEM, -EMFILE: what was found so far is in the tree).
+ */
+int	 tree_walk(struct tree *t, const struct tree_scope *scope);
+
+/*
+ * To the very process that was found.  0, -ESRCH (it is dead now), -EPERM.
+ */
+int	 tree_signal(struct tree *t, size_t i, int signo);
+
+/*
+ * To a whole process group of t's members, by one call that hits even who
+ * was forked a moment ago.  Only while a member is seen alive in it, and never
+ * our own group or one that isn't a group of the job.  0, -ESRCH, -EPERM.
+ */
+int	 tree_signal_group(struct tree *t, pid_t pgid, int signo);
+
+#endif
