@@ -30,7 +30,7 @@ h2_on_reset(struct h2 *h, const uint8_t *p)
 		return h2_fail(h, H2_PROTOCOL_ERROR,
 		    "RST_STREAM on an idle stream");
 	if ((s = h2_find(h, id)) == NULL)
-		return h2_glitch(h);
+		return h2_take_completed(h, id) ? 0 : h2_glitch(h);
 	if ((r = h2_charge_reset(h)) < 0)
 		return r;
 	h2_stream_close(s, be32_read(p));

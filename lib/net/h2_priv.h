@@ -119,6 +119,7 @@ struct h2 {
 
 	/* streams */
 	struct h2_stream **slots;		/* by id, open addressing */
+	uint32_t	*completed;		/* ids, in slots' memory */
 	uint32_t	 slot_cap, count;
 	struct h2_stream *pool;			/* by next */
 	uint32_t	 pool_len;
@@ -184,6 +185,10 @@ struct h2_stream *h2_stream_new(struct h2 *h, uint32_t id);
 void	 h2_stream_discard(struct h2_stream *s);
 /* Over; closed(code) follows in h2_reap(). */
 void	 h2_stream_close(struct h2_stream *s, uint32_t code);
+/* Same, and all of our side has gone out: one late RST_STREAM is expected. */
+void	 h2_stream_complete(struct h2_stream *s);
+/* Was id completed, and not asked for since?  Answers true once. */
+bool	 h2_take_completed(struct h2 *h, uint32_t id);
 void	 h2_close_all(struct h2 *h, uint32_t code, uint32_t above);
 void	 h2_remember_reset(struct h2 *h, uint32_t id);
 bool	 h2_was_reset(const struct h2 *h, uint32_t id);

@@ -354,7 +354,7 @@ h2_reset(struct h2_stream *s, uint32_t code)
 		return;
 	/* Both ends are through: a frame would come to a closed stream. */
 	if (s->local_ended && s->remote_ended)
-		h2_stream_close(s, H2_NO_ERROR);
+		h2_stream_complete(s);
 	else if ((code == H2_NO_ERROR || h2_charge_reset(h) == 0) &&
 	    h2_send_reset(h, s->id, code) == 0)
 		h2_stream_close(s, code);
@@ -378,14 +378,14 @@ local_end(struct h2_stream *s)
 {
 	s->local_ended = true;
 	if (s->remote_ended)
-		h2_stream_close(s, H2_NO_ERROR);
+		h2_stream_complete(s);
 }
 
 void
 h2_remote_end(struct h2_stream *s)
 {
 	if (!s->dead && s->local_ended)
-		h2_stream_close(s, H2_NO_ERROR);
+		h2_stream_complete(s);
 }
 
 /* One frame.  0, -ENOBUFS: out is full, -EAGAIN: a window is shut. */
@@ -466,7 +466,7 @@ send_turn(struct h2_stream *s, struct buf *out)
 	if (!s->dead && s->finish && s->local_ended) {
 		if ((r = h2_send_reset(s->h, s->id, H2_NO_ERROR)) < 0)
 			return r;
-		h2_stream_close(s, H2_NO_ERROR);
+		h2_stream_complete(s);
 	}
 	return 0;
 }

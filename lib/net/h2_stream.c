@@ -79,23 +79,29 @@ slot_put(struct h2 *h, struct h2_stream *s)
 	h->slots[i] = s;
 }
 
-/* At most half full, so that searches end soon. */
+/* At most half full, so that searches end soon.  The completed ids lie behind
+ * the slots: as many as there are streams at a time. */
 static int
 slots_grow(struct h2 *h)
 {
 	struct h2_stream	**old = h->slots, **slots;
-	uint32_t		  old_cap = h->slot_cap, cap, i;
+	uint32_t		 *done = h->completed, old_cap = h->slot_cap;
+	uint32_t		  cap, i;
 
 	if ((h->count + 1) * 2 <= old_cap)
 		return 0;
 	cap = old_cap > 0 ? old_cap * 2 : SLOTS_MIN;
-	if ((slots = calloc(cap, sizeof(*slots))) == NULL)
+	if ((slots = calloc(cap, sizeof *slots + sizeof *done)) == NULL)
 		return -ENOMEM;
 	h->slots = slots;
+	h->completed = (uint32_t *)(slots + cap);
 	h->slot_cap = cap;
-	for (i = 0; i < old_cap; i++)
+	for (i = 0; i < old_cap; i++) {
 		if (old[i] != NULL)
 			slot_put(h, old[i]);
+		if (done[i] != 0)
+			h->completed[slot_of(h, done[i])] = done[i];
+	}
 	free(old);
 	return 0;
 }
@@ -189,6 +195,35 @@ h2_was_reset(const struct h2 *h, uint32_t id)
 		if (h->resets[i] == id)
 			return true;
 	return false;
+}
+
+/*
+ * A client that cancels every call it is through with sends its RST_STREAM
+ * while our END_STREAM is on the way (TR-16).  The id stays in its slot until
+ * that comes or another stream needs the slot; a table of the size of the one
+ * for open streams holds what one round trip can complete.
+ */
+void
+h2_stream_complete(struct h2_stream *s)
+{
+	struct h2	*h = s->h;
+
+	h->completed[slot_of(h, s->id)] = s->id;
+	h2_stream_close(s, H2_NO_ERROR);
+}
+
+bool
+h2_take_completed(struct h2 *h, uint32_t id)
+{
+	uint32_t	*slot;
+
+	if (h->slot_cap == 0)
+		return false;
+	slot = &h->completed[slot_of(h, id)];
+	if (*slot != id)
+		return false;
+	*slot = 0;
+	return true;
 }
 
 /* -- life ------------------------------------------------------------------ */
@@ -335,6 +370,7 @@ h2_trim(struct h2 *h)
 	if (h->count == 0) {
 		free(h->slots);
 		h->slots = NULL;
+		h->completed = NULL;
 		h->slot_cap = 0;
 	}
 	buf_trim(&h->ctl);

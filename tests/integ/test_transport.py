@@ -336,6 +336,26 @@ def test_TR_16_reset_of_an_ended_stream(served):
         assert p.alive()
 
 
+@pytest.mark.parametrize("at_once", [1, 50])
+def test_TR_16_a_client_that_cancels_every_finished_call_is_served(
+        start, at_once):
+    """5 000 answers, a RST_STREAM behind each: none is held against it."""
+    with raw.Peer(start()) as p:
+        p.send_frame(WindowUpdateFrame(0, window_increment=1 << 30))
+        data = raw.message()
+        for _ in range(5000 // at_once):
+            streams = []
+            for _ in range(at_once):
+                streams.append(p.open())
+                p.send_data(streams[-1], data, end=True)
+            for s in streams:
+                assert p.status(s) == 0
+            p.send_frame(*[RstStreamFrame(s, error_code=raw.CANCEL)
+                           for s in streams])
+            del p.frames[:]
+        assert p.alive() and p.goaway is None
+
+
 @pytest.mark.parametrize("how", ["goaway", "fin", "rst"])
 def test_TR_17_lost_connection_cancels_every_stream(served, how):
     d, ca = served
