@@ -98,6 +98,18 @@ refused(struct sitting *s, unsigned status)
 	return r;
 }
 
+/* Of "HTTP/1.1 404 Not Found"; 0: it is none. */
+static unsigned
+status_of(const char *head)
+{
+	char		text[4] = "";
+	uint32_t	status = 0;
+
+	if (str_prefix(head, "HTTP/1.") && head[7] != '\0' && head[8] == ' ')
+		memcpy(text, head + 9, strnlen(head + 9, 3));
+	return str_to_u32(text, 999, &status) == 0 ? status : 0;
+}
+
 static int
 ask_in(struct sitting *s)
 {
@@ -119,7 +131,7 @@ ask_in(struct sitting *s)
 		    strerror(-r));
 	if (str_prefix(head, "HTTP/1.1 101"))
 		return KBOX_OK;
-	if (sscanf(head, "HTTP/1.%*1[01] %3u", &status) != 1 || status < 400)
+	if ((status = status_of(head)) < 400)
 		return kbox_fail(s->k, KBOX_FAILED, "%s: not an answer to "
 		    "attach: %.*s", s->k->socket, (int)strcspn(head, "\r"),
 		    head);

@@ -17,6 +17,7 @@ struct loop {
 	bool		 stop;
 	uint64_t	 now_ms;
 	uint64_t	 turns, max_us;
+	struct loop_durations durations;
 	struct loop_timer *timers;	/* heap */
 	struct loop_timer *due;		/* heap of those that fire this turn */
 	struct loop_task *tasks, **tasks_tail;
@@ -26,6 +27,12 @@ struct loop {
 	/* Gathered this turn; data.ptr is NULL once its io is forgotten. */
 	struct epoll_event events[EVENTS_MAX];
 	int		 nevents;
+};
+
+/* 10 us to 5 s; 5 ms is among them, the most a turn should take. */
+const uint32_t loop_bounds_us[LOOP_BOUNDS] = {
+	10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000,
+	100000, 200000, 500000, 1000000, 2000000, 5000000
 };
 
 static uint64_t
@@ -79,6 +86,27 @@ loop_stats(const struct loop *l, uint64_t *turns, uint64_t *max_us)
 {
 	*turns = l->turns;
 	*max_us = l->max_us;
+}
+
+const struct loop_durations *
+loop_durations(const struct loop *l)
+{
+	return &l->durations;
+}
+
+/* The short turns are the many, and found first. */
+static void
+count_turn(struct loop *l, uint64_t us)
+{
+	size_t	i = 0;
+
+	while (i < LOOP_BOUNDS && us > loop_bounds_us[i])
+		i++;
+	l->durations.count[i]++;
+	l->durations.sum_us += us;
+	l->turns++;
+	if (us > l->max_us)
+		l->max_us = us;
 }
 
 /* -- descriptors ----------------------------------------------------------- */
@@ -432,9 +460,7 @@ turn(struct loop *l, uint64_t *now)
 	dispatch_timers(l);
 	dispatch_tasks(l);
 	*now = clock_us();
-	l->turns++;
-	if (*now - start > l->max_us)
-		l->max_us = *now - start;
+	count_turn(l, *now - start);
 	return 0;
 }
 

@@ -22,6 +22,8 @@
 #define LOOP_WRITE	0x2u
 #define LOOP_HANGUP	0x4u	/* reported, never asked for */
 
+#define LOOP_BOUNDS	18	/* of turns by duration */
+
 struct loop;
 
 /*
@@ -114,5 +116,18 @@ void	 loop_later_cancel(struct loop *l, struct loop_task *t);
 
 /* Longest turn and number of turns since the start, for /metrics. */
 void	 loop_stats(const struct loop *l, uint64_t *turns, uint64_t *max_us);
+
+/*
+ * Turns since the start by duration: from the return of epoll_wait to the end
+ * of the turn's work, which is how long everybody else had to wait.
+ * count[i]: above loop_bounds_us[i - 1], up to and with loop_bounds_us[i]; the
+ * last one: above all of them.
+ */
+struct loop_durations {
+	uint64_t	 count[LOOP_BOUNDS + 1];
+	uint64_t	 sum_us;
+};
+extern const uint32_t loop_bounds_us[LOOP_BOUNDS];
+const struct loop_durations *loop_durations(const struct loop *l);
 
 #endif

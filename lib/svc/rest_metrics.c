@@ -4,11 +4,13 @@
 #include <dirent.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/str.h"
 #include "base/version.h"
+#include "proc/procfile.h"
 #include "rpc/server.h"
 #include "svc/rest_impl.h"
 #include "svc/svc.h"
@@ -49,6 +51,13 @@ one(struct page *p, const char *name, const char *type, const char *help,
 {
 	about(p, name, type, help);
 	put(p, "%s %llu\n", name, (unsigned long long)v);
+}
+
+static void
+put_seconds(struct page *p, const char *name, uint64_t us)
+{
+	put(p, "%s %llu.%06u\n", name, (unsigned long long)(us / 1000000),
+	    (unsigned)(us % 1000000));
 }
 
 /* ---- sessions and streams ---- */
@@ -141,20 +150,21 @@ put_rest(struct page *p, const struct rest *r)
 
 /* ---- this process ---- */
 
-/* Bytes of field i of /proc/self/statm; 0 if it can't be read. */
+/* Bytes of a field of /proc/self/statm, counted in pages; 0: unknown. */
 static uint64_t
-memory(int field)
+memory(unsigned field)
 {
-	unsigned long	v[2] = { 0, 0 };
-	FILE		*f = fopen("/proc/self/statm", "re");
-	int		 n = 0;
+	char		 text[128];
+	const char	*s = text;
+	uint64_t	 pages = 0;
 
-	if (f == NULL)
+	if (procfile_read("/proc/self/statm", text, sizeof text) < 0)
 		return 0;
-	n = fscanf(f, "%lu %lu", &v[0], &v[1]);
-	(void)fclose(f);
-	return n == 2 ? (uint64_t)v[field] * (uint64_t)sysconf(_SC_PAGESIZE) :
-	    0;
+	for (; field > 0 && *s != '\0'; field--)
+		s += strcspn(s, " ") + (strchr(s, ' ') != NULL);
+	for (; *s >= '0' && *s <= '9'; s++)
+		pages = 10 * pages + (uint64_t)(*s - '0');
+	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 static uint64_t
@@ -179,9 +189,9 @@ put_process(struct page *p, const struct rest *r)
 	(void)getrusage(RUSAGE_SELF, &ru);
 	about(p, "process_cpu_seconds_total", "counter",
 	    "CPU time of the daemon itself.");
-	put(p, "process_cpu_seconds_total %.6f\n",
-	    (double)(ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) +
-	    (double)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) / 1e6);
+	put_seconds(p, "process_cpu_seconds_total",
+	    (uint64_t)(ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) * 1000000 +
+	    (uint64_t)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec));
 	one(p, "process_resident_memory_bytes", "gauge",
 	    "Memory of the daemon.", memory(1));
 	one(p, "process_virtual_memory_bytes", "gauge",
@@ -190,6 +200,29 @@ put_process(struct page *p, const struct rest *r)
 	    open_descriptors());
 	one(p, "process_start_time_seconds", "gauge",
 	    "Unix time of the start.", (uint64_t)r->started);
+}
+
+/* The buckets of a histogram count what is below, too. */
+static void
+put_durations(struct page *p, const struct loop_durations *d)
+{
+	uint64_t	n = 0;
+	size_t		i;
+
+	about(p, "k8shell_loop_turn_seconds", "histogram",
+	    "Turns of the event loop by duration.");
+	for (i = 0; i < LOOP_BOUNDS; i++) {
+		n += d->count[i];
+		put(p, "k8shell_loop_turn_seconds_bucket{le=\"%u.%06u\"} "
+		    "%llu\n", loop_bounds_us[i] / 1000000,
+		    loop_bounds_us[i] % 1000000, (unsigned long long)n);
+	}
+	n += d->count[LOOP_BOUNDS];
+	put(p, "k8shell_loop_turn_seconds_bucket{le=\"+Inf\"} %llu\n",
+	    (unsigned long long)n);
+	put_seconds(p, "k8shell_loop_turn_seconds_sum", d->sum_us);
+	put(p, "k8shell_loop_turn_seconds_count %llu\n",
+	    (unsigned long long)n);
 }
 
 static void
@@ -202,7 +235,8 @@ put_loop(struct page *p, const struct rest *r)
 	    "Turns of the event loop.", turns);
 	about(p, "k8shell_loop_turn_seconds_max", "gauge",
 	    "Longest turn since the start.");
-	put(p, "k8shell_loop_turn_seconds_max %.6f\n", (double)max_us / 1e6);
+	put_seconds(p, "k8shell_loop_turn_seconds_max", max_us);
+	put_durations(p, loop_durations(r->loop));
 }
 
 void

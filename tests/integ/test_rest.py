@@ -423,7 +423,10 @@ def metrics(path):
             typed.add(line.split()[2])
         elif not line.startswith("#"):
             name, _, value = line.rpartition(" ")
-            assert name not in found and name.partition("{")[0] in typed
+            family = name.partition("{")[0]
+            for part in ("_bucket", "_sum", "_count"):
+                family = family.removesuffix(part)
+            assert name not in found and family in typed
             found[name] = float(value)
     return found
 
@@ -452,6 +455,21 @@ def test_metrics(path, shell, stub):
     assert after["process_open_fds"] > 5
     assert abs(after["process_start_time_seconds"] - time.time()) < 3600
     assert 0 < after["k8shell_loop_turn_seconds_max"] < 60
+
+
+def test_metrics_turns_of_the_loop_are_a_histogram(path):
+    get(path, "/nothing")
+    found = metrics(path)
+    name = "k8shell_loop_turn_seconds_bucket{le="
+    buckets = [(n[len(name) + 1:-2], v) for n, v in found.items()
+               if n.startswith(name)]
+    counts = [v for _, v in buckets]
+    assert counts == sorted(counts) and buckets[-1][0] == "+Inf"
+    assert "0.005000" in dict(buckets)
+    assert counts[-1] == found["k8shell_loop_turn_seconds_count"] \
+        == found["k8shell_loop_turns_total"] > 0
+    assert found["k8shell_loop_turn_seconds_sum"] \
+        >= found["k8shell_loop_turn_seconds_max"]
 
 
 def test_metrics_count_calls_that_were_rejected(path, shared):

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -481,6 +482,92 @@ destroy_runs_what_is_queued(void **state)
 }
 
 static void
+wait_a_bit(void *arg)
+{
+	struct timespec	ts = { .tv_nsec = 3000000 };
+
+	(void)arg;
+	nanosleep(&ts, NULL);
+}
+
+/* Index of the bucket whose count grew by one; checks that no other did. */
+static size_t
+grown(const struct loop_durations *now, const struct loop_durations *before)
+{
+	size_t	i, found = LOOP_BOUNDS + 1;
+
+	for (i = 0; i <= LOOP_BOUNDS; i++) {
+		if (now->count[i] == before->count[i])
+			continue;
+		assert_int_equal(now->count[i], before->count[i] + 1);
+		assert_int_equal(found, LOOP_BOUNDS + 1);
+		found = i;
+	}
+	assert_true(found <= LOOP_BOUNDS);
+	return found;
+}
+
+/* The machine may stretch it, so it is only known what it took at least. */
+static void
+turn_is_counted_by_its_duration(void **state)
+{
+	struct loop		*l = loop_create();
+	struct loop_durations	 before = *loop_durations(l);
+	struct loop_task	 task = { .fn = wait_a_bit };
+	uint64_t		 turns, max_us;
+	size_t			 i;
+
+	(void)state;
+	loop_later(l, &task);
+	one_turn(l);
+	i = grown(loop_durations(l), &before);
+	loop_stats(l, &turns, &max_us);
+	assert_true(max_us >= 3000);
+	assert_int_equal(loop_durations(l)->sum_us, max_us);
+	assert_true(i == LOOP_BOUNDS || max_us <= loop_bounds_us[i]);
+	assert_true(max_us > loop_bounds_us[i - 1]);
+	loop_destroy(l);
+}
+
+static uint64_t
+clock_us(void)
+{
+	struct timespec	ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+static void
+sleep_is_not_part_of_a_turn(void **state)
+{
+	uint64_t		 start = clock_us();
+	struct loop		*l = loop_create();
+	struct loop_timer	 t = { .fn = stop, .arg = l };
+
+	(void)state;
+	loop_timer_set(l, &t, loop_now(l) + 100);
+	assert_int_equal(loop_run(l), 0);
+	assert_true(clock_us() - start >=
+	    loop_durations(l)->sum_us + 99 * 1000);
+	loop_destroy(l);
+}
+
+static void
+bounds_rise_and_5_ms_is_one_of_them(void **state)
+{
+	bool	found = false;
+	size_t	i;
+
+	(void)state;
+	for (i = 0; i < LOOP_BOUNDS; i++) {
+		assert_true(i == 0 || loop_bounds_us[i] > loop_bounds_us[i - 1]);
+		found |= loop_bounds_us[i] == 5000;
+	}
+	assert_true(found);
+}
+
+static void
 stop_before_run_returns_at_once(void **state)
 {
 	struct loop	*l = loop_create();
@@ -568,6 +655,9 @@ main(void)
 		cmocka_unit_test(task_that_queues_itself_does_not_starve_io),
 		cmocka_unit_test(task_may_cancel_the_ones_behind_it),
 		cmocka_unit_test(destroy_runs_what_is_queued),
+		cmocka_unit_test(turn_is_counted_by_its_duration),
+		cmocka_unit_test(sleep_is_not_part_of_a_turn),
+		cmocka_unit_test(bounds_rise_and_5_ms_is_one_of_them),
 		cmocka_unit_test(stop_before_run_returns_at_once),
 		cmocka_unit_test(
 		    drain_runs_timers_and_tasks_but_waits_for_no_descriptor),
