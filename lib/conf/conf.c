@@ -30,6 +30,7 @@ struct type {
 	set_fn	*set;
 	init_fn	*init;
 	free_fn	*free;			/* NULL: nothing to free */
+	size_t	 size;			/* of a number's field, else 0 */
 };
 
 #define EMPTY_IS_DEFAULT	0x1u	/* "": as if it was not there */
@@ -73,7 +74,7 @@ init_bool(const struct option *o, void *field)
 	*(bool *)field = o->def != 0;
 }
 
-static const struct type type_bool = { set_bool, init_bool, NULL };
+static const struct type type_bool = { set_bool, init_bool, NULL, 0 };
 
 static int
 set_switch(const struct yamldoc *d, const struct option *o,
@@ -94,7 +95,7 @@ init_switch(const struct option *o, void *field)
 	*(enum conf_switch *)field = CONF_UNSET;
 }
 
-static const struct type type_switch = { set_switch, init_switch, NULL };
+static const struct type type_switch = { set_switch, init_switch, NULL, 0 };
 
 /* -- integers -- */
 
@@ -112,44 +113,47 @@ get_int(const struct yamldoc *d, const struct option *o,
 	return 0;
 }
 
-static int
-set_u16(const struct yamldoc *d, const struct option *o,
-    const struct yamldoc_node *n, void *field)
+/* Ranges are the table's business: what comes here fits. */
+static void
+store(const struct option *o, void *field, int64_t v)
 {
-	uint64_t	v;
-	int		r;
-
-	if ((r = get_int(d, o, n, &v)) == 0)
+	switch (o->type->size) {
+	case sizeof(uint16_t):
 		*(uint16_t *)field = (uint16_t)v;
-	return r;
+		break;
+	case sizeof(uint32_t):
+		*(uint32_t *)field = (uint32_t)v;
+		break;
+	default:
+		*(int64_t *)field = v;
+		break;
+	}
 }
 
 static void
-init_u16(const struct option *o, void *field)
+init_number(const struct option *o, void *field)
 {
-	*(uint16_t *)field = (uint16_t)o->def;
+	store(o, field, o->def);
 }
 
 static int
-set_u32(const struct yamldoc *d, const struct option *o,
+set_int(const struct yamldoc *d, const struct option *o,
     const struct yamldoc_node *n, void *field)
 {
 	uint64_t	v;
 	int		r;
 
 	if ((r = get_int(d, o, n, &v)) == 0)
-		*(uint32_t *)field = (uint32_t)v;
+		store(o, field, (int64_t)v);
 	return r;
 }
 
-static void
-init_u32(const struct option *o, void *field)
-{
-	*(uint32_t *)field = (uint32_t)o->def;
-}
-
-static const struct type type_u16 = { set_u16, init_u16, NULL };
-static const struct type type_u32 = { set_u32, init_u32, NULL };
+static const struct type type_u16 = {
+	set_int, init_number, NULL, sizeof(uint16_t)
+};
+static const struct type type_u32 = {
+	set_int, init_number, NULL, sizeof(uint32_t)
+};
 
 /* -- durations -- */
 
@@ -188,14 +192,8 @@ set_duration(const struct yamldoc *d, const struct option *o,
 	int	r;
 
 	if ((r = get_duration(d, o, n, &v)) == 0)
-		*(int64_t *)field = v;
+		store(o, field, v);
 	return r;
-}
-
-static void
-init_duration(const struct option *o, void *field)
-{
-	*(int64_t *)field = o->def;
 }
 
 /* Written as a duration, kept as milliseconds in 32 bits. */
@@ -207,12 +205,16 @@ set_ms(const struct yamldoc *d, const struct option *o,
 	int	r;
 
 	if ((r = get_duration(d, o, n, &v)) == 0)
-		*(uint32_t *)field = (uint32_t)(v / MS);
+		store(o, field, v / MS);
 	return r;
 }
 
-static const struct type type_duration = { set_duration, init_duration, NULL };
-static const struct type type_ms = { set_ms, init_u32, NULL };
+static const struct type type_duration = {
+	set_duration, init_number, NULL, sizeof(int64_t)
+};
+static const struct type type_ms = {
+	set_ms, init_number, NULL, sizeof(uint32_t)
+};
 
 /* -- names of a fixed set -- */
 
@@ -257,8 +259,8 @@ init_signing(const struct option *o, void *field)
 	*(enum conf_signing *)field = (enum conf_signing)o->def;
 }
 
-static const struct type type_level = { set_level, init_level, NULL };
-static const struct type type_signing = { set_signing, init_signing, NULL };
+static const struct type type_level = { set_level, init_level, NULL, 0 };
+static const struct type type_signing = { set_signing, init_signing, NULL, 0 };
 
 /* -- text -- */
 
@@ -303,7 +305,9 @@ free_string(void *field)
 	*v = NULL;
 }
 
-static const struct type type_string = { set_string, init_string, free_string };
+static const struct type type_string = {
+	set_string, init_string, free_string, 0
+};
 
 /* -- lists; the field is the pointer of the table's offset and the count
  * behind it -- */
@@ -438,10 +442,10 @@ init_list(const struct option *o, void *field)
 }
 
 static const struct type type_patterns = {
-	set_patterns, init_list, free_patterns
+	set_patterns, init_list, free_patterns, 0
 };
 static const struct type type_callers = {
-	set_callers, init_list, free_callers
+	set_callers, init_list, free_callers, 0
 };
 
 _Static_assert(offsetof(struct conf, terminate_orphans.nexclude) ==

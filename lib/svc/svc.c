@@ -102,18 +102,14 @@ svc_refusal(int err, const char **why)
 	return GRPC_FAILED_PRECONDITION;
 }
 
-#define MISSING(method, how, type) \
-	{ .name = method, .kind = how, \
-	  .request = &k8shelld__##type##__descriptor, \
-	  .message = svc_unimplemented }
-
 static const struct grpc_method app_methods[] = {
-	MISSING("ListApps", GRPC_UNARY, list_apps_request),
-	MISSING("InstallApp", GRPC_UNARY, install_app_request),
-	MISSING("StartApp", GRPC_UNARY, start_app_request),
-	MISSING("StopApp", GRPC_UNARY, stop_app_request),
-	MISSING("GetLogs", GRPC_UNARY, get_logs_request),
-	MISSING("GetLogsStream", GRPC_SERVER_STREAM, get_logs_stream_request),
+	SVC_MISSING("ListApps", GRPC_UNARY, list_apps_request),
+	SVC_MISSING("InstallApp", GRPC_UNARY, install_app_request),
+	SVC_MISSING("StartApp", GRPC_UNARY, start_app_request),
+	SVC_MISSING("StopApp", GRPC_UNARY, stop_app_request),
+	SVC_MISSING("GetLogs", GRPC_UNARY, get_logs_request),
+	SVC_MISSING("GetLogsStream", GRPC_SERVER_STREAM,
+	    get_logs_stream_request),
 };
 
 const struct grpc_service svc_app = {
@@ -121,7 +117,7 @@ const struct grpc_service svc_app = {
 };
 
 static const struct grpc_method command_methods[] = {
-	MISSING("CommandListener", GRPC_BIDI, command_message),
+	SVC_MISSING("CommandListener", GRPC_BIDI, command_message),
 };
 
 const struct grpc_service svc_command = {

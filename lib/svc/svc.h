@@ -59,6 +59,12 @@ const char *svc_caller(const struct grpc_call *c);
 /* Handler of what is not served: UNIMPLEMENTED. */
 void	 svc_unimplemented(struct grpc_call *c, const ProtobufCMessage *req);
 
+/* Its row in a method table. */
+#define SVC_MISSING(method, how, type) \
+	{ .name = method, .kind = how, \
+	  .request = &k8shelld__##type##__descriptor, \
+	  .message = svc_unimplemented }
+
 /*
  * Why a child was not started: err is -errno, *why the reason if there is one
  * already, else it is set to static text here.  The status a client

@@ -74,11 +74,6 @@ get_cwd(struct grpc_call *c, const ProtobufCMessage *m)
 	grpc_reply(c, &resp.base);
 }
 
-#define MISSING(method, how, type) \
-	{ .name = method, .kind = how, \
-	  .request = &k8shelld__##type##__descriptor, \
-	  .message = svc_unimplemented }
-
 static const struct grpc_method methods[] = {
 	{ .name = "Shell", .kind = GRPC_BIDI,
 	  .request = &k8shelld__shell_request__descriptor,
@@ -94,8 +89,8 @@ static const struct grpc_method methods[] = {
 	{ .name = "GetCWD", .kind = GRPC_UNARY,
 	  .request = &k8shelld__get_cwdrequest__descriptor,
 	  .message = get_cwd },
-	MISSING("PortForward", GRPC_BIDI, port_forward_request),
-	MISSING("UnixSocket", GRPC_BIDI, unix_socket_request),
+	SVC_MISSING("PortForward", GRPC_BIDI, port_forward_request),
+	SVC_MISSING("UnixSocket", GRPC_BIDI, unix_socket_request),
 	{ .name = "AcquireSession", .kind = GRPC_UNARY,
 	  .request = &k8shelld__acquire_session_request__descriptor,
 	  .message = svc_acquire_session },
