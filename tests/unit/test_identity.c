@@ -18,9 +18,12 @@
 #include "conf/conf.h"
 #include "loop/loop.h"
 #include "tests/unit/failmalloc.h"
-#include "tests/unit/token.h"
+#include "tests/unit/tokens.h"
 
 #define ERROR_MAX	512
+#define CLAIMED_MAX	4096	/* a token with our claims */
+
+static struct tokens_key	key_a, key_b;
 
 /* The files of one test, and a config that may name them. */
 static struct {
@@ -88,7 +91,7 @@ static void	put_token(const char *fmt, ...)
 static void
 put_token(const char *fmt, ...)
 {
-	char	claims[1024], body[900], token[TOKEN_MAX];
+	char	claims[1024], body[900], token[CLAIMED_MAX];
 	va_list	ap;
 
 	va_start(ap, fmt);
@@ -96,16 +99,16 @@ put_token(const char *fmt, ...)
 	va_end(ap);
 	snprintf(claims, sizeof claims, "{\"exp\":%lld,%s}",
 	    (long long)t.now + 3600, body);
-	token_make(token, claims, TOKEN_KEY_A);
+	tokens_make(&key_a, NULL, claims, token);
 	put(t.token, token);
 }
 
 static void
-put_key(unsigned char key)
+put_key(const struct tokens_key *key)
 {
-	char	pem[TOKEN_PEM_MAX];
+	char	pem[2048];
 
-	token_pem(pem, key);
+	tokens_public_pem(key, pem);
 	put(t.key, pem);
 }
 
@@ -171,11 +174,11 @@ static void
 a_token_is_verified_and_used(void **state)
 {
 	struct identity	*id;
-	char		 text[TOKEN_MAX + 16], *token;
+	char		 text[CLAIMED_MAX + 16], *token;
 
 	(void)state;
 	use_token();
-	put_key(TOKEN_KEY_A);
+	put_key(&key_a);
 	put_token(ALICE ",\"name\":\"Alice Doe\",\"email\":\"a@b.c\","
 	    "\"roles\":[\"admin\",\"dev\"],\"org\":\"acme\","
 	    "\"source\":\"ldap\",\"shell\":\"/bin/zsh\",\"sudo\":true");
@@ -238,11 +241,11 @@ put_nul(void)
 static void
 T5_T6_unusable_tokens_are_refused(void **state)
 {
-	char	token[TOKEN_MAX], claims[128];
+	char	token[CLAIMED_MAX], claims[128];
 
 	(void)state;
 	use_token();
-	put_key(TOKEN_KEY_A);
+	put_key(&key_a);
 	put_token("\"sub\":\"alice\",\"gid\":1001");
 	refused("/token: claim uid is missing");
 	put_token("\"sub\":\"alice\",\"uid\":1001");
@@ -259,13 +262,13 @@ T5_T6_unusable_tokens_are_refused(void **state)
 
 	snprintf(claims, sizeof claims, "{\"exp\":%lld," ALICE "}",
 	    (long long)t.now - 3600);
-	token_make(token, claims, TOKEN_KEY_A);
+	tokens_make(&key_a, NULL, claims, token);
 	put(t.token, token);
 	refused("expired");
 	put_token(ALICE);
-	put_key(TOKEN_KEY_B);
+	put_key(&key_b);
 	refused("");
-	put_key(TOKEN_KEY_A);
+	put_key(&key_a);
 	put_nul();
 	refused("/token: has a NUL byte");
 }
@@ -277,7 +280,7 @@ token_files_are_limited(void **state)
 
 	(void)state;
 	use_token();
-	put_key(TOKEN_KEY_A);
+	put_key(&key_a);
 	memset(big, 'a', sizeof big - 1);
 	put(t.token, big);
 	refused("/token: too large for a token");
@@ -294,7 +297,7 @@ T6_USERNAME_has_to_agree(void **state)
 	refused("/profile.yaml: user name \"alice\" differs from "
 	    "USERNAME=bob");
 	use_token();
-	put_key(TOKEN_KEY_A);
+	put_key(&key_a);
 	put_token(ALICE);
 	refused("/token: user name \"alice\" differs from USERNAME=bob");
 	/* A desktop's USERNAME says nothing about the workspace. */
@@ -489,7 +492,7 @@ watched(struct loop *l)
 	unsigned	 n;
 
 	use_token();
-	put_key(TOKEN_KEY_A);
+	put_key(&key_a);
 	put_token(ALICE ",\"source\":\"ldap\"");
 	id = load(false);
 	for (n = 1; n <= 3; n++) {
@@ -543,7 +546,7 @@ static void
 kept(struct identity *id, const char *tail)
 {
 	struct heard	h = { 0 };
-	char		token[TOKEN_MAX];
+	char		token[CLAIMED_MAX];
 	size_t		n, skip_n;
 
 	snprintf(token, sizeof token, "%s", id->token);
@@ -594,23 +597,23 @@ T5_an_invalid_renewal_keeps_the_old_token(void **state)
 {
 	struct loop	*l = loop_create();
 	struct identity	*id = watched(l);
-	char		 token[TOKEN_MAX], claims[160];
+	char		 token[CLAIMED_MAX], claims[160];
 
 	(void)state;
 	unlink(t.token);
 	kept(id, "No such file or directory");
 	snprintf(claims, sizeof claims, "{\"exp\":%lld," ALICE
 	    ",\"source\":\"ldap\"}", (long long)t.now - 3600);
-	token_make(token, claims, TOKEN_KEY_A);
+	tokens_make(&key_a, NULL, claims, token);
 	put(t.token, token);
 	kept(id, "expired");
 	snprintf(claims, sizeof claims, "{\"exp\":%lld," ALICE
 	    ",\"source\":\"ldap\"}", (long long)t.now + 7200);
-	token_make(token, claims, TOKEN_KEY_B);
+	tokens_make(&key_b, NULL, claims, token);
 	put(t.token, token);
 	kept(id, "");
 	/* With the key that made it, the same token is good. */
-	put_key(TOKEN_KEY_B);
+	put_key(&key_b);
 	assert_true(identity_refresh(id));
 	assert_string_equal(id->token, token);
 	assert_int_equal(id->generation, 1);
@@ -664,7 +667,7 @@ out_of_memory_at_every_allocation(void **state)
 	int		 r;
 
 	(void)state;
-	put_key(TOKEN_KEY_A);
+	put_key(&key_a);
 	put_token(ALICE ",\"roles\":[\"a\",\"b\"]");
 	put(t.profile, "username: alice\nuid: 1\ngid: 1\nroles: [a]\n");
 	for (source = 0; source < 2; source++) {
@@ -739,5 +742,7 @@ main(void)
 		CASE(a_renewal_without_memory_changes_nothing_or_everything),
 	};
 
+	tokens_key_make(&key_a, "a", 0);
+	tokens_key_make(&key_b, "b", 0);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
