@@ -1,5 +1,6 @@
 """Sessions that survive: detach, lock, attach, expiry (AQ-*, LS-*, SH-11..)."""
 
+import calendar
 import os
 import re
 import time
@@ -8,7 +9,7 @@ import grpc
 import pytest
 
 import harness
-import raw
+import rest
 from harness import Talk, ssh
 
 CODE = grpc.StatusCode
@@ -166,6 +167,29 @@ def test_SH_16_unknown_lock_starts_no_shell(stub):
     assert t.finish() == CODE.INVALID_ARGUMENT
 
 
+def test_SH_17_kbox_detach_ends_the_call_and_keeps_the_shell(start):
+    """Typed into the session, as people do; which one, its environment says.
+    """
+    with rest.public_folder() as folder:
+        sock = os.path.join(folder, "k8shelld.sock")
+        d = start(config=config(), args=["--socket", sock])
+        rest.appears(sock)
+        with d.stub() as stub:
+            t = shell(stub, "sh-17-1-aa1")
+            pid = pid_of(t)
+            t.type("x=ke''pt; %s kbox --socket %s detach --ttl 5m\n"
+                   % (harness.BINARY, sock))
+            assert t.finish() == CODE.OK
+            assert [m.terminate for m in t.messages
+                    if m.WhichOneof("response") == "terminate"] == [True]
+            assert t.messages[-1].terminate
+            assert listed(stub)["sh-17-1-aa1"].pid == pid
+            a = attach(stub, "sh-17-1-aa1")
+            a.type("echo $x-$?; exit\n")
+            a.expect("kept-0")
+            a.finish()
+
+
 def test_AQ_01_lock_is_unguessable(stub):
     locks = set()
     for i in range(3):
@@ -207,8 +231,35 @@ def test_AQ_02_failures_are_ordinary_answers(stub):
     p.cancel()
 
 
+def test_AQ_03_SH_16_a_lock_not_used_expires_after_30_s(stub):
+    """And then it opens nothing, and starts nothing either."""
+    ids = ("sh-aq3-1", "sh-aq3-2")
+    locks = []
+    for id in ids:
+        leave(shell(stub, id), "chord")
+        detached(stub, id)
+        locks.append(acquire(stub, id).lock_id)
+    given = time.monotonic()
+    before = len(harness.processes(uid=harness.UID))
+    time.sleep(25)
+    assert acquire(stub, ids[0]).failure_reason == TAKEN
+    assert not listed(stub)
+    harness.eventually(lambda: sorted(listed(stub)) == sorted(ids),
+                       "both can be had again")
+    assert time.monotonic() - given > 29
+    assert Talk(stub, "Shell", "sh-aq3-3").start(lock_id=locks[1]).finish() \
+        == CODE.FAILED_PRECONDITION
+    assert len(harness.processes(uid=harness.UID)) == before
+    again = acquire(stub, ids[0])
+    assert again.success and again.lock_id != locks[0]
+    attached_now(stub, ids[0], again.lock_id)
+    attached_now(stub, ids[1], acquire(stub, ids[1]).lock_id)
+
+
 def test_LS_01_only_detached_and_unlocked_sessions(stub):
+    begin = int(time.time())
     held = shell(stub, "sh-ls1-1")
+    plain = Talk(stub, "Shell", "sh-ls1-3").start(pty=False)
     left = shell(stub, "sh-ls1-2")
     pid = pid_of(left)
     leave(left, "chord")
@@ -218,9 +269,11 @@ def test_LS_01_only_detached_and_unlocked_sessions(stub):
     s = found["sh-ls1-2"]
     assert s.owner == harness.USER and s.cmd_shell == "/bin/sh"
     assert s.pid == pid
-    for t in (s.created, s.detached_at):
-        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", t)
+    times = [calendar.timegm(time.strptime(t, "%Y-%m-%dT%H:%M:%SZ"))
+             for t in (s.created, s.detached_at)]
+    assert begin <= times[0] <= times[1] <= time.time()
     held.cancel()
+    plain.cancel()
 
 
 @pytest.mark.parametrize("pieces", [
