@@ -347,7 +347,7 @@ session_find(struct sessions *s, const char *id, const char *subject)
 {
 	struct session	*ss = session_by_id(s, id);
 
-	return ss != NULL && strcmp(ss->subject, subject) == 0 ? ss : NULL;
+	return ss != NULL && session_owned(ss, subject) ? ss : NULL;
 }
 
 int

@@ -115,6 +115,21 @@ def test_T15_a_lock_is_for_the_subject_it_was_given_to(two):
     assert cwd(two.mine, "sh-t15-2") != cwd(two.mine, "sh-nobody")
 
 
+def test_T15_without_authentication_all_sessions_are_the_users(start):
+    """Also what kbox has started; what is listed can be had."""
+    d = start(config=config())
+    a = rest.ask(d.rest_sock, "POST", API + "/shells", '{"name": "sh-t15-5"}')
+    assert a.status == 201
+    with d.stub() as stub:
+        assert list(listed(stub)) == ["sh-t15-5"]
+        assert resize(stub, "sh-t15-5") == b""
+        assert b"/" in cwd(stub, "sh-t15-5")
+        t = attach(stub, "sh-t15-5")
+        t.type("stty size; exit\n")
+        t.expect("24 80")
+        t.finish()
+
+
 def test_T15_another_uid_learns_and_changes_nothing(start):
     with rest.public_folder() as folder:
         sock = os.path.join(folder, "k8shelld.sock")
