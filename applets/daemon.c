@@ -108,6 +108,7 @@ load_conf(struct daemon *d)
 	if (opt->standalone) {
 		d->conf.log_level = LOG_INFO;
 		d->conf.shells.allow_session_detach = true;
+		d->conf.shells.allow_unlimited_ttl = true;
 	}
 	if (path != NULL &&
 	    conf_load(&d->conf, path, d->err, sizeof d->err) < 0)

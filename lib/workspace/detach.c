@@ -102,14 +102,15 @@ session_leave(struct session *ss, int64_t ttl_ms)
 	task_resume(ss->task);		/* whatever the client held up */
 }
 
+/* Who may wait for ever may wait for twelve hours. */
 static bool
 ttl_allowed(const struct session_rules *r, int64_t ttl_ms)
 {
 	if (ttl_ms == SESSION_TTL_RULE)
 		return true;
-	if (ttl_ms == SESSION_TTL_NONE)
-		return r->may_stay || r->ttl_ms == 0;
-	return ttl_ms > 0 && (r->ttl_ms == 0 || ttl_ms <= r->ttl_ms);
+	if (r->may_stay || r->ttl_ms == 0)
+		return ttl_ms >= 0;
+	return ttl_ms > 0 && ttl_ms <= r->ttl_ms;
 }
 
 int

@@ -37,7 +37,7 @@ struct session_client {
 /* What the configuration allows (spec/grpc.md 4.1). */
 struct session_rules {
 	bool	may_detach;
-	bool	may_stay;		/* a detach may ask for no limit */
+	bool	may_stay;		/* as long as a detach asks for */
 	int64_t	ttl_ms;			/* 0: detached ones never expire */
 };
 

@@ -211,7 +211,11 @@ def test_shells_and_streams_agree(kbox):
     assert listed["agree"]["attached"] is False
     assert "agree" in good(kbox("shells"))
     bad(kbox("shell", "-d", "--name", "agree"), 1, "HTTP 409")
-    bad(kbox("detach", "agree", "--ttl", "999h"), 1, "shells.detachedTTL")
+    good(kbox("detach", "agree", "--ttl", "12h"))
+    assert re.search(r"agree +DETACHED +\d+ +\S+ +(12h0m0s|11h59m59s)",
+                     good(kbox("shells")))
+    good(kbox("detach", "agree", "--ttl", "0"))
+    assert re.search(r"agree +DETACHED +\d+ +\S+ +\u221e", good(kbox("shells")))
     good(kbox("kill", "agree"))
 
 

@@ -336,6 +336,9 @@ def test_unlimited_where_it_is_allowed(start_daemon):
     assert a.status == 204
     assert stream(d.rest_sock, id)["params"].endswith(", ttl=\u221e")
     assert "ttl_seconds" not in get(d.rest_sock, "/shells").json[0]
+    a = ask(d.rest_sock, "POST", API + "/shells/%s/detach" % id,
+            '{"ttl": "12h"}')
+    assert a.status == 204      # more than detachedTTL, less than for ever
 
 
 def test_stopping_with_everything_under_way(start_daemon):
