@@ -9,7 +9,8 @@ import pytest
 
 import harness
 
-CLIENT = os.path.join(os.path.dirname(__file__), "node", "client.js")
+NODE = os.path.join(os.path.dirname(__file__), "node")
+CLIENT = os.path.join(NODE, "client.js")
 MODULES = os.path.join(harness.BUILD, "node", "node_modules")
 
 OK, CANCELLED, INVALID_ARGUMENT, DEADLINE_EXCEEDED = 0, 1, 3, 4
@@ -29,19 +30,24 @@ def served(request, start, ec_cert, rsa_cert):
     """(target, extra arguments of the client) of a daemon."""
     if not os.path.isdir(os.path.join(MODULES, "@grpc", "grpc-js")):
         pytest.skip("@grpc/grpc-js is not installed: ./build.sh test does it")
+    shells = "shells:\n  allowSessionDetach: true\n"
     if request.param == "plaintext":
-        d = start()
+        d = start(config=harness.CONFIG + shells)
         return d, {}
     cert, key = {"ec": ec_cert, "rsa": rsa_cert}[request.param]
     d = start(config="system:\n  grpc:\n    enableTLS: true\n"
-              "    certFile: %s\n    keyFile: %s\n" % (cert, key))
+              "    certFile: %s\n    keyFile: %s\n" % (cert, key) + shells)
     return d, {"ca": cert, "name": "workspace.ns"}
 
 
 def ask(served, method, **kwargs):
     d, more = served
-    request = dict(more, target=d.target(), method=method, **kwargs)
-    p = subprocess.run(["node", CLIENT, json.dumps(request)],
+    return node(CLIENT, dict(more, target=d.target(), method=method,
+                             **kwargs))
+
+
+def node(script, request):
+    p = subprocess.run(["node", script, json.dumps(request)],
                        capture_output=True, timeout=60)
     assert p.returncode == 0, p.stderr.decode()
     return json.loads(p.stdout)
@@ -113,3 +119,18 @@ def test_refusals(served):
         == PERMISSION_DENIED
     for method in ("ListApps", "PortForward", "CommandListener"):
         assert ask(served, method)["code"] == UNIMPLEMENTED, method
+
+
+def test_SH_15_AQ_02_reload_as_the_platforms_console_does(served):
+    """The same with grpcio: test_sessions.py."""
+    d, more = served
+    r = node(os.path.join(NODE, "reload.js"),
+             dict(more, target=d.target(), rounds=5))
+    for i, seen in enumerate(r["rounds"]):
+        assert seen == {
+            "old": CANCELLED, "first": "start_response",
+            "listed": 0,                # it is locked
+            "again": NOT_FOUND,         # the lock was for one use
+            "taken": "ACQUIRE_SESSION_FAILURE_REASON_ALREADY_ACQUIRED",
+            "seen": ["round%d" % n for n in range(i + 1)]}
+    assert r["code"] == OK and r["terminate"] is True

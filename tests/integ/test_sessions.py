@@ -450,17 +450,21 @@ def test_slow_reader_of_a_replay(stub):
     a.finish()
 
 
-def test_reload_as_the_platforms_console_does(served):
-    """AcquireSession, Shell with the same id and the lock, old stream gone."""
+def test_SH_15_AQ_02_reload_as_the_platforms_console_does(served):
+    """AcquireSession, Shell with the same id and the lock, old stream gone.
+    The same with grpc-js: test_grpc_js.py."""
     with served.stub() as s:
         t = shell(s, "ws-tab-1", detach_on_close=True)
         for i in range(5):
             t.type("echo ro''und%d\n" % i)
             t.expect("round%d" % i)
             t.cancel()
-            t = attach(s, "ws-tab-1", detach_on_close=True)
-        for i in range(5):
+            old, t = t, attach(s, "ws-tab-1", detach_on_close=True)
             t.expect("round%d" % i)
+            assert old.finish() == CODE.CANCELLED
+            assert acquire(s, "ws-tab-1").failure_reason == TAKEN
+        assert re.findall(rb"round\d", bytes(t.data)) == [
+            b"round%d" % i for i in range(5)]
         s.ResizeTerminal(ssh.ResizeTerminalRequest(width=99, height=33),
                          metadata=[("session-id", "ws-tab-1")])
         t.type("stty size\n")
