@@ -10,7 +10,10 @@
 
 #include "loop/loop.h"
 
-#define EVENTS_MAX	64	/* per turn; the kernel rotates the rest */
+/* Per turn; the kernel rotates the rest.  Few, since each may bring 32 KiB of
+ * output and wake a process that takes the core from us: timers and what is
+ * queued for the end of a turn wait for all of it. */
+#define EVENTS_MAX	8
 
 struct loop {
 	int		 epfd;

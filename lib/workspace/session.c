@@ -16,6 +16,7 @@
 #define ROWS_DEFAULT	24u
 #define SIZE_MAX_CELLS	65535u	/* struct winsize has 16 bits */
 #define LAST_SHELL	"/bin/sh"
+#define UNSEEN_MAX	4096u	/* one read of output nobody looks at */
 
 struct sessions *
 sessions_create(struct loop *l, struct reap *r, struct streams *st,
@@ -133,18 +134,18 @@ on_room(void *arg)
 	size_t		 room, n = strlen(ss->notice);
 
 	if (ss->client == NULL)		/* into the scrollback only */
-		return TASK_READ_MAX;
+		return UNSEEN_MAX;
 	if (!session_replay_flush(ss) || !session_running(ss))
 		return 0;
 	if (ss->client == NULL)
-		return TASK_READ_MAX;
+		return UNSEEN_MAX;
 	room = ss->client->room(ss->client_arg);
 	if (n == 0 || room < n)
 		return n == 0 ? room : 0;
 	ss->client->output(ss->client_arg, ss->notice, n);
 	ss->notice[0] = '\0';
 	return ss->client != NULL ? ss->client->room(ss->client_arg) :
-	    TASK_READ_MAX;
+	    UNSEEN_MAX;
 }
 
 static void
