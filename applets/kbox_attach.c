@@ -271,25 +271,13 @@ sit(struct sitting *s)
 
 /* ---- getting out ---- */
 
-/*
- * A program left on its own keeps its screen, mouse and cursor; we don't: what
- * would bring a fresh terminal there, with each mode the other way round.
- */
+/* A program left on its own keeps its screen, mouse and cursor; we don't. */
 static void
 undo_modes(const struct sitting *s)
 {
 	char	out[VT_RESTORE_MAX];
-	size_t	i, n = vt_restore(&s->vt, out);
 
-	if (!vt_at_ground(&s->vt))
-		fputs("\033\\", stdout);	/* ends what was begun */
-	for (i = 0; i < n; i++) {
-		if (out[i] == 'h')
-			out[i] = 'l';
-		else if (out[i] == 'l')
-			out[i] = 'h';
-	}
-	fwrite(out, 1, n, stdout);
+	fwrite(out, 1, vt_undo(&s->vt, out), stdout);
 	if (s->k->color)
 		fputs("\033[0m", stdout);
 	fflush(stdout);

@@ -279,3 +279,21 @@ vt_restore(const struct vt *vt, char out[VT_RESTORE_MAX])
 	}
 	return len;
 }
+
+size_t
+vt_undo(const struct vt *vt, char out[VT_RESTORE_MAX])
+{
+	size_t	i, len = 0;
+
+	if (!vt_at_ground(vt)) {
+		out[len++] = ESC;	/* ST ends strings, ESC the others */
+		out[len++] = '\\';
+	}
+	for (i = 0; i < ARRAY_LEN(modes); i++) {
+		if ((vt->on >> i & 1) != 0)
+			len = put_mode(out, len, modes[i].mode, 'l');
+		if ((vt->off >> i & 1) != 0)
+			len = put_mode(out, len, modes[i].mode, 'h');
+	}
+	return len;
+}

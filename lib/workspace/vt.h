@@ -59,4 +59,8 @@ size_t	 vt_skip(const struct vt *vt, const void *p, size_t n);
  * length, at most VT_RESTORE_MAX. */
 size_t	 vt_restore(const struct vt *vt, char out[VT_RESTORE_MAX]);
 
+/* The way back: ends what was begun and gives a terminal that vt was fed its
+ * own screen, cursor and keys again.  Length as above. */
+size_t	 vt_undo(const struct vt *vt, char out[VT_RESTORE_MAX]);
+
 #endif

@@ -167,6 +167,33 @@ lost_modes_are_set_again(void **state)
 	free(s);
 }
 
+static void
+a_terminal_gets_its_own_modes_back(void **state)
+{
+	static const struct {
+		const char	*fed, *undo;
+	} table[] = {
+		{ "", "" }, { "text \xc3\xa9\r\n\x1b[1;31m", "" },
+		{ "\x1b[?1049h\x1b[?25l\x1b[?2004h",
+		  "\x1b[?25h\x1b[?1049l\x1b[?2004l" },
+		{ "\x1b[?1049h\x1b[?1000;1006h\x1b[?1049l",
+		  "\x1b[?1000l\x1b[?1006l" },
+		{ "\x1b[?7l\x1b]0;half a title", "\x1b\\\x1b[?7h" },
+		{ "half a \xe2\x82", "\x1b\\" },
+	};
+	char		out[VT_RESTORE_MAX + 1];
+	struct vt	vt;
+	size_t		i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_LEN(table); i++) {
+		vt = (struct vt){ 0 };
+		vt_feed(&vt, table[i].fed, strlen(table[i].fed));
+		out[vt_undo(&vt, out)] = '\0';
+		assert_string_equal(out, table[i].undo);
+	}
+}
+
 /* vt_feed() passes over text; it must not show. */
 static void
 feeding_at_once_is_feeding_byte_by_byte(void **state)
@@ -250,6 +277,7 @@ main(void)
 		cmocka_unit_test(
 		    a_cut_history_starts_between_sequences_and_characters),
 		cmocka_unit_test(lost_modes_are_set_again),
+		cmocka_unit_test(a_terminal_gets_its_own_modes_back),
 		cmocka_unit_test(feeding_at_once_is_feeding_byte_by_byte),
 		cmocka_unit_test(
 		    memory_comes_with_the_bytes_and_never_beyond_the_limit),
