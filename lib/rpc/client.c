@@ -233,6 +233,8 @@ on_ready(void *arg)
 	struct h2_limits	 limits;
 
 	h2_limits_default(&limits);
+	if (cl->patience_ms != 0)
+		limits.preface_ms = limits.settings_ack_ms = cl->patience_ms;
 	cl->h2 = h2_create(false, &limits, &session_ops, cl,
 	    loop_now(cl->loop));
 	if (cl->h2 == NULL) {
@@ -362,6 +364,13 @@ grpc_client_create(struct grpc_client **out, struct loop *l, int fd,
 	cl->conn = conn;
 	*out = cl;
 	return 0;
+}
+
+void
+grpc_client_set_patience(struct grpc_client *cl, uint32_t ms)
+{
+	cl->patience_ms = ms;
+	conn_set_times(cl->conn, ms, 0);
 }
 
 void

@@ -30,6 +30,12 @@ struct grpc_client_ops {
 int	 grpc_client_create(struct grpc_client **out, struct loop *l, int fd,
 	    bool connecting, struct tls *tls, const char *authority,
 	    const struct grpc_client_ops *ops, void *arg);
+/*
+ * How long the server may take to connect and through TLS, and again for its
+ * SETTINGS and to acknowledge ours, instead of 10 s each; counted from now, so
+ * call it at once.
+ */
+void	 grpc_client_set_patience(struct grpc_client *c, uint32_t ms);
 /* GOAWAY, flush, close; calls get done(CANCELLED).  NULL is allowed. */
 void	 grpc_client_destroy(struct grpc_client *c);
 /*

@@ -66,6 +66,7 @@ struct grpc_client {
 	bool	 backlog;	/* input is left in conn */
 	unsigned		 busy;		/* h2, callbacks on the stack */
 	uint64_t		 armed_ms;	/* UINT64_MAX: not armed */
+	uint32_t		 patience_ms;	/* until ready(); 0: as it is */
 	struct loop_timer	 timer;
 	struct loop_task	 again, die;
 	struct arena		 decoded;	/* the answer being handled */
