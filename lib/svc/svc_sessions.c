@@ -101,6 +101,8 @@ on_session(void *arg, const struct session_info *info)
 	if (info->detached_at != 0)
 		rfc3339_format(info->detached_at, row->detached);
 	row->msg.detached_at = row->detached;
+	row->msg.ttl_seconds = info->ttl_left_ms < 0 ? -1 :
+	    info->ttl_left_ms / 1000 + 1;
 	l->list[l->n++] = &row->msg;
 	return true;
 }
