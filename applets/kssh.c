@@ -34,6 +34,14 @@ kssh_say(const struct kssh *k, const char *what, const char *why)
 }
 
 void
+kssh_say_last(struct kssh *k, const char *what, const char *why)
+{
+	if (k->words[0] == '\0')
+		snprintf(k->words, sizeof k->words, "%s%s%s", what,
+		    why != NULL ? ": " : "", why != NULL ? why : "");
+}
+
+void
 kssh_debug(const struct kssh *k, const char *what, const char *detail)
 {
 	if (k->opt.verbose > 0)
@@ -74,7 +82,7 @@ void
 kssh_fail(struct kssh *k, const char *what, const char *why)
 {
 	if (!k->over)
-		kssh_say(k, what, why);
+		kssh_say_last(k, what, why);
 	kssh_finish(k, KSSH_TROUBLE);
 }
 
@@ -182,6 +190,11 @@ choose_mode(struct kssh *k)
 	if (tty == TTY_ASK && !terminal)
 		kssh_say(k, "no terminal here, so none there (-tt to force)",
 		    NULL);
+	if ((k->opt.keep || k->opt.attach != NULL) && !k->pty) {
+		kssh_say(k, "standard input is not a terminal, and only a "
+		    "shell on one can be detached", "-tt does without ours");
+		return -1;
+	}
 	k->escapes = (struct kssh_escapes){
 		.character = k->opt.escape, .line_start = true,
 	};
@@ -244,11 +257,49 @@ set_up(struct kssh *k)
 	return 0;
 }
 
+/*
+ * A program that goes on without us keeps its screen, mouse and colours; our
+ * terminal doesn't.  One try: a terminal that is stopped is not waited for.
+ */
+static void
+give_back(struct kssh *k)
+{
+	char	out[VT_RESTORE_MAX + 8];
+	size_t	n = 0;
+
+	if (k->out.vt != NULL) {
+		n = vt_undo(&k->vt, out);
+		if (k->fate != FATE_NONE)
+			n += (size_t)snprintf(out + n, sizeof out - n,
+			    "\033[0m\r\n");
+	}
+	if (n > 0 && write(k->out.io.fd, out, n) < 0)
+		kssh_debug(k, "terminal:", strerror(errno));
+	kssh_tty_restore(&k->tty);
+}
+
+static void
+last_words(const struct kssh *k)
+{
+	char	id[4 * sizeof k->id];
+
+	if (k->words[0] != '\0')
+		kssh_say(k, k->words, NULL);
+	if (k->opt.quiet)
+		return;
+	log_escape(k->id, strlen(k->id), id, sizeof id);
+	if (k->fate == FATE_DETACHED)
+		fprintf(stderr, "[detached from %s; kssh --attach %s brings it "
+		    "back]\n", id, id);
+	else if (k->fate == FATE_STAYS)
+		fprintf(stderr, "[kssh --attach %s brings it back]\n", id);
+}
+
 static void
 tear_down(struct kssh *k)
 {
-	kssh_tty_restore(&k->tty);
 	if (k->loop != NULL) {
+		give_back(k);
 		loop_forget(&k->in);
 		kssh_sink_finish(&k->out);
 		kssh_sink_finish(&k->err);
@@ -262,6 +313,7 @@ tear_down(struct kssh *k)
 	if (k->bearer != NULL)
 		secret_wipe(k->bearer, strlen(k->bearer));
 	free(k->bearer);
+	last_words(k);
 }
 
 static int

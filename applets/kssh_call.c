@@ -40,6 +40,28 @@ remember(struct kssh *k, const ProtobufCBinaryData *output)
 }
 
 static void
+shell_started(struct kssh *k, const char *tty)
+{
+	kssh_debug(k, "terminal", tty);
+	if (k->pty)
+		k->fate = k->opt.keep || k->opt.attach != NULL ? FATE_STAYS :
+		    FATE_RUNS;
+	/* A server may not look at the size in the request to attach. */
+	if (k->lock[0] != '\0' && isatty(STDIN_FILENO) == 1)
+		kssh_resize(k);
+}
+
+/* It ended, or was detached: the stream does not say which. */
+static void
+shell_left(struct kssh *k)
+{
+	if (k->fate == FATE_NONE)
+		kssh_finish(k, 0);
+	else if (k->ask == NULL && !k->over)
+		kssh_farewell(k);
+}
+
+static void
 shell_on_message(void *arg, const ProtobufCMessage *m)
 {
 	const K8shelld__ShellResponse	*resp = (const void *)m;
@@ -51,11 +73,11 @@ shell_on_message(void *arg, const ProtobufCMessage *m)
 		remember(k, &resp->data);
 		break;
 	case K8SHELLD__SHELL_RESPONSE__RESPONSE_START_RESPONSE:
-		kssh_debug(k, "terminal", resp->start_response->pty);
+		shell_started(k, resp->start_response->pty);
 		break;
 	case K8SHELLD__SHELL_RESPONSE__RESPONSE_TERMINATE:
 		if (resp->terminate)
-			kssh_finish(k, 0);
+			shell_left(k);
 		break;
 	default:
 		break;
@@ -84,21 +106,55 @@ exec_on_message(void *arg, const ProtobufCMessage *m)
 	}
 }
 
+/* What we know better than the server. */
+static const char *
+hint(const struct kssh *k, enum grpc_status status, const char *text)
+{
+	if (status == GRPC_UNAUTHENTICATED && k->withheld)
+		return "the standalone daemon's token was not sent, since "
+		    "who listens there is not known to be it (--token-file "
+		    "sends it)";
+	if (status == GRPC_PERMISSION_DENIED && strstr(text, "detach") != NULL)
+		return "shells.allowSessionDetach of the daemon's "
+		    "configuration says so";
+	if (k->lock[0] == '\0' || k->fate != FATE_NONE)
+		return NULL;
+	if (status == GRPC_NOT_FOUND)
+		return "it has just ended (kssh --list shows what is there)";
+	if (status == GRPC_FAILED_PRECONDITION ||
+	    status == GRPC_DEADLINE_EXCEEDED)
+		return "it took us too long to get there, try again";
+	return NULL;
+}
+
+void
+kssh_refused(struct kssh *k, enum grpc_status status, const char *text)
+{
+	const char	*more = hint(k, status, text);
+
+	if (text[0] == '\0')
+		text = grpc_status_name(status);
+	else if (more == NULL && strstr(k->last, text) != NULL) {
+		kssh_finish(k, KSSH_TROUBLE);	/* it has been shown */
+		return;
+	}
+	kssh_fail(k, text, more);
+}
+
 static void
 call_on_done(void *arg, enum grpc_status status, const char *text)
 {
 	struct kssh	*k = arg;
 
 	k->call = NULL;
+	if (k->ask != NULL)		/* it said before that it leaves */
+		return;
 	if (status == GRPC_OK && !k->exec)
-		kssh_finish(k, 0);
+		shell_left(k);
 	else if (status == GRPC_OK)
 		kssh_fail(k, "the command ended without an exit status", NULL);
-	else if (text[0] != '\0' && strstr(k->last, text) != NULL)
-		kssh_finish(k, KSSH_TROUBLE);
 	else
-		kssh_fail(k, text[0] != '\0' ? text : grpc_status_name(status),
-		    NULL);
+		kssh_refused(k, status, text);
 }
 
 static void
@@ -126,7 +182,7 @@ metadata(const struct kssh *k, struct hpack_field *f, const char *id_key)
 		f[n++] = (struct hpack_field){ .name = id_key,
 		    .name_len = strlen(id_key), .value = k->id,
 		    .value_len = strlen(k->id) };
-	if (k->bearer != NULL)
+	if (k->bearer != NULL && !k->withheld)
 		f[n++] = (struct hpack_field){ .name = "authorization",
 		    .name_len = sizeof "authorization" - 1,
 		    .value = k->bearer, .value_len = strlen(k->bearer),
@@ -134,18 +190,32 @@ metadata(const struct kssh *k, struct hpack_field *f, const char *id_key)
 	return n;
 }
 
-static int
-start_call(struct kssh *k, struct grpc_out_call **out, const char *path,
-    const char *id_key, const ProtobufCMessageDescriptor *response,
-    const struct grpc_out_ops *ops)
+int
+kssh_start_call(struct kssh *k, struct grpc_out_call **out,
+    const struct kssh_method *m, const struct grpc_out_ops *ops)
 {
 	struct hpack_field	f[META_MAX];
 	struct grpc_request	req = {
-		.path = path, .metadata = f, .response = response,
+		.path = m->path, .metadata = f, .response = m->response,
+		.timeout_ms = m->timeout_ms,
 	};
 
-	req.nmetadata = metadata(k, f, id_key);
+	req.nmetadata = metadata(k, f, m->id_key);
 	return grpc_start(k->client, out, &req, ops, k);
+}
+
+int
+kssh_ask(struct kssh *k, struct grpc_out_call **out,
+    const struct kssh_method *m, const struct grpc_out_ops *ops,
+    const ProtobufCMessage *req)
+{
+	int	r;
+
+	if ((r = kssh_start_call(k, out, m, ops)) < 0)
+		return r;
+	(void)grpc_out_send(*out, req);	/* small: there is room */
+	grpc_out_end(*out);
+	return 0;
 }
 
 static const char *
@@ -170,6 +240,8 @@ send_shell_start(struct kssh *k, uint32_t cols, uint32_t rows)
 	start.width = cols;
 	start.height = rows;
 	start.show_init_script_status = k->pty;
+	start.lock_id = k->lock;
+	start.detach_on_close = k->opt.keep || k->opt.attach != NULL;
 	req.request_case = K8SHELLD__SHELL_REQUEST__REQUEST_START_REQUEST;
 	req.start_request = &start;
 	return grpc_out_send(k->call, &req.base);
@@ -195,21 +267,25 @@ send_exec_start(struct kssh *k, uint32_t cols, uint32_t rows)
 	return grpc_out_send(k->call, &req.base);
 }
 
-static void
-begin(struct kssh *k)
+void
+kssh_begin(struct kssh *k)
 {
+	static const struct kssh_method	exec = {
+		"/k8shelld.SshService/Exec", "exec-id",
+		&k8shelld__exec_response__descriptor, 0,
+	}, shell = {
+		"/k8shelld.SshService/Shell", "session-id",
+		&k8shelld__shell_response__descriptor, 0,
+	};
 	uint32_t	cols, rows;
 	int		r;
 
 	kssh_tty_size(&cols, &rows);
-	if (k->exec)
-		r = start_call(k, &k->call, "/k8shelld.SshService/Exec",
-		    "exec-id", &k8shelld__exec_response__descriptor,
-		    &exec_ops);
-	else
-		r = start_call(k, &k->call, "/k8shelld.SshService/Shell",
-		    "session-id", &k8shelld__shell_response__descriptor,
-		    &shell_ops);
+	/* Without a terminal of our own we have no size to bring along. */
+	if (k->lock[0] != '\0' && isatty(STDIN_FILENO) == 0)
+		cols = rows = 0;
+	r = kssh_start_call(k, &k->call, k->exec ? &exec : &shell,
+	    k->exec ? &exec_ops : &shell_ops);
 	if (r == 0)
 		r = k->exec ? send_exec_start(k, cols, rows) :
 		    send_shell_start(k, cols, rows);
@@ -218,28 +294,30 @@ begin(struct kssh *k)
 		return;
 	}
 	if (k->pty && isatty(STDIN_FILENO) &&
-	    (r = kssh_tty_raw(&k->tty)) < 0)
+	    (r = kssh_tty_raw(&k->tty)) < 0) {
 		kssh_fail(k, "terminal", strerror(-r));
-	else
-		kssh_input_start(k);
+		return;
+	}
+	if (k->tty.raw && isatty(STDOUT_FILENO) == 1)
+		k->out.vt = &k->vt;
+	kssh_input_start(k);
 }
 
 static void
 resize_shell(struct kssh *k, uint32_t cols, uint32_t rows)
 {
 	static const struct grpc_out_ops	ignore = { 0 };
+	static const struct kssh_method		method = {
+		"/k8shelld.SshService/ResizeTerminal", "session-id",
+		&k8shelld__resize_terminal_response__descriptor, 0,
+	};
 	K8shelld__ResizeTerminalRequest		req;
 	struct grpc_out_call			*c;
 
 	k8shelld__resize_terminal_request__init(&req);
 	req.width = cols;
 	req.height = rows;
-	if (start_call(k, &c, "/k8shelld.SshService/ResizeTerminal",
-	    "session-id", &k8shelld__resize_terminal_response__descriptor,
-	    &ignore) < 0)
-		return;
-	grpc_out_send(c, &req.base);
-	grpc_out_end(c);
+	(void)kssh_ask(k, &c, &method, &ignore, &req.base);
 }
 
 void
@@ -286,12 +364,15 @@ hello_on_done(void *arg, enum grpc_status status, const char *text)
 	if (k->over)
 		return;
 	if (status != GRPC_OK)
-		kssh_fail(k, text[0] != '\0' ? text : grpc_status_name(status),
-		    NULL);
+		kssh_refused(k, status, text);
 	else if (!k->connected)
 		kssh_fail(k, "the server did not answer the handshake", NULL);
+	else if (k->opt.list)
+		kssh_list(k);
+	else if (k->opt.attach != NULL)
+		kssh_attach(k);
 	else
-		begin(k);
+		kssh_begin(k);
 }
 
 static const struct grpc_out_ops hello_ops = {
@@ -301,17 +382,16 @@ static const struct grpc_out_ops hello_ops = {
 void
 kssh_hello(struct kssh *k)
 {
+	static const struct kssh_method	 method = {
+		"/k8shelld.SystemService/Handshake", NULL,
+		&k8shelld__handshake_response__descriptor, 0,
+	};
 	K8shelld__HandshakeRequest	 req;
 	int				 r;
 
 	k8shelld__handshake_request__init(&req);
 	req.client_version = (char *)(uintptr_t)version_full();
-	r = start_call(k, &k->hello, "/k8shelld.SystemService/Handshake",
-	    NULL, &k8shelld__handshake_response__descriptor, &hello_ops);
-	if (r < 0) {
+	r = kssh_ask(k, &k->hello, &method, &hello_ops, &req.base);
+	if (r < 0)
 		kssh_fail(k, "cannot start", strerror(-r));
-		return;
-	}
-	grpc_out_send(k->hello, &req.base);
-	grpc_out_end(k->hello);
 }

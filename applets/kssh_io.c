@@ -80,9 +80,11 @@ sink_on_ready(void *arg, unsigned ready)
 
 	(void)ready;
 	w = write(s->io.fd, buf_head(&s->queue), n < s->piece ? n : s->piece);
-	if (w > 0)
+	if (w > 0) {
+		if (s->vt != NULL)
+			vt_feed(s->vt, buf_head(&s->queue), (size_t)w);
 		buf_drain(&s->queue, (size_t)w);
-	else if (w < 0 && errno != EAGAIN && errno != EINTR)
+	} else if (w < 0 && errno != EAGAIN && errno != EINTR)
 		sink_failed(s, errno);
 	loop_want(&s->io, s->queue.len > 0 ? LOOP_WRITE : 0);
 	if (k->paused && k->out.queue.len < OUT_LOW &&
@@ -118,8 +120,11 @@ write_now(struct sink *s, const void *p, size_t n)
 	if (s->piece == PIPE_PIECE &&
 	    (poll(&pfd, 1, 0) != 1 || pfd.revents != POLLOUT))
 		return 0;
-	w = write(s->io.fd, p, n);
-	return w > 0 ? (size_t)w : 0;
+	if ((w = write(s->io.fd, p, n)) <= 0)
+		return 0;
+	if (s->vt != NULL)
+		vt_feed(s->vt, p, (size_t)w);
+	return (size_t)w;
 }
 
 void
@@ -152,7 +157,7 @@ act(struct kssh *k, enum kssh_escape what)
 
 	switch (what) {
 	case ESCAPE_LEAVE:
-		kssh_say(k, "connection ended by ~.", NULL);
+		kssh_say_last(k, "connection ended by ~.", NULL);
 		kssh_quit(k, KSSH_TROUBLE);
 		break;
 	case ESCAPE_SUSPEND:

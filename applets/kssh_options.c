@@ -41,7 +41,14 @@ static const char help[] =
 "  --plaintext      no TLS\n"
 "  --run-dir DIR    where the standalone daemon is\n"
 "\n"
-"In a session, after Enter: ~. leaves, ~? lists the escapes.\n"
+"Sessions that survive, where the daemon allows it:\n"
+"  --detach-on-close  losing kssh, however it ends, leaves the shell running\n"
+"  --attach ID        back to a detached session; the start of its id is\n"
+"                     enough.  Losing kssh detaches it again\n"
+"  --list             what can be attached; --json for scripts\n"
+"\n"
+"In a session, after Enter: ~. leaves, ~? lists the escapes.  Ctrl+A, then d\n"
+"detaches, where the daemon allows it.\n"
 "The exit status is the command's, or 255 if the connection failed; an\n"
 "interactive shell's own status is not transmitted and counts as 0.\n"
 "Not there yet: -A, -D, -f, -J, -L, -N, -O, -Q, -R, -W, -w.\n";
@@ -323,6 +330,26 @@ parse_letters(struct kssh_options *o, char **argv, int argc, int *i)
 	return -1;
 }
 
+/* Long ones without a value. */
+static bool
+set_flag(struct kssh_options *o, const char *arg)
+{
+	const struct {
+		const char	*name;
+		bool		*flag;
+	} table[] = {
+		{ "--plaintext", &o->plaintext },
+		{ "--detach-on-close", &o->keep },
+		{ "--list", &o->list }, { "--json", &o->json },
+	};
+	size_t	i;
+
+	for (i = 0; i < ARRAY_LEN(table); i++)
+		if (strcmp(arg, table[i].name) == 0)
+			return *table[i].flag = true;
+	return false;
+}
+
 static int
 parse_long(struct kssh_options *o, char **argv, int argc, int *i)
 {
@@ -332,14 +359,13 @@ parse_long(struct kssh_options *o, char **argv, int argc, int *i)
 	} table[] = {
 		{ "--ca", &o->ca }, { "--token-file", &o->token_file },
 		{ "--run-dir", &o->run_dir }, { "--tls-name", &o->tls_name },
+		{ "--attach", &o->attach },
 	};
 	const char	*arg = argv[*i];
 	size_t		 k, n = strcspn(arg, "=");
 
-	if (strcmp(arg, "--plaintext") == 0) {
-		o->plaintext = true;
+	if (set_flag(o, arg))
 		return -1;
-	}
 	if (strcmp(arg, "--help") == 0)
 		return set_letter(o, 'h');
 	if (strcmp(arg, "--version") == 0)
@@ -417,6 +443,30 @@ join_command(struct kssh_options *o, char **argv, int argc, int i)
 	}
 }
 
+/* Options that don't go together, or lack what they need. */
+static int
+check(const struct kssh_options *o)
+{
+	bool	session = o->list || o->attach != NULL;
+
+	if (o->subsystem && o->command == NULL)
+		return complain("needs a command", "-s");
+	if (o->list && (o->attach != NULL || o->keep))
+		return complain("only lists", "--list");
+	if (o->json && !o->list)
+		return complain("goes with --list", "--json");
+	if (o->attach != NULL && o->attach[0] == '\0')
+		return complain("needs an id (--list shows them)",
+		    "--attach");
+	if ((session || o->keep) && o->command != NULL)
+		return complain("takes no command", o->list ? "--list" :
+		    o->attach != NULL ? "--attach" : "--detach-on-close");
+	if (!o->list && (o->keep || o->attach != NULL) && o->tty == TTY_NO)
+		return complain("needs a terminal, so -T can't be",
+		    o->attach != NULL ? "--attach" : "--detach-on-close");
+	return -1;
+}
+
 void
 kssh_options_finish(struct kssh_options *o)
 {
@@ -464,7 +514,5 @@ kssh_options_parse(struct kssh_options *o, int argc, char **argv)
 	join_command(o, argv, argc, i);
 	if (o->print)
 		return print_settings(o);
-	if (o->subsystem && o->command == NULL)
-		return complain("needs a command", "-s");
-	return -1;
+	return check(o);
 }

@@ -36,12 +36,15 @@ struct kssh_options {
 	unsigned	 nenv;
 	int		 family;	/* AF_UNSPEC, AF_INET, AF_INET6 */
 	bool		 print;		/* -G: show what was understood */
+	bool		 keep;		/* losing us detaches the shell */
+	const char	*attach;	/* a session's id, or how it starts */
+	bool		 list, json;
 };
 
 /*
  * Fills o; what it holds is freed by kssh_options_finish(), whatever comes
  * back.  Returns -1 to go on, or the exit status after -V, -G, --help or a
- * message.  ca, token_file, run_dir and tls_name point into argv.
+ * message.  ca, token_file, run_dir, tls_name and attach point into argv.
  */
 int	 kssh_options_parse(struct kssh_options *o, int argc, char **argv);
 void	 kssh_options_finish(struct kssh_options *o);

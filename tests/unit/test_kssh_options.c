@@ -169,6 +169,60 @@ clusters_and_values(void **state)
 }
 
 static void
+sessions_that_survive(void **state)
+{
+	static const struct {
+		const char	*line;
+		bool		 keep, attach, list, json;
+	} table[] = {
+		{ "h", false, false, false, false },
+		{ "--detach-on-close h", true, false, false, false },
+		{ "-tt --detach-on-close", true, false, false, false },
+		{ "--attach sh-1 h", false, true, false, false },
+		{ "h --attach=sh-1", false, true, false, false },
+		{ "--attach sh-1 --detach-on-close", true, true, false,
+		  false },
+		{ "--list", false, false, true, false },
+		{ "--json --list h", false, false, true, true },
+		{ "-T --list", false, false, true, false },
+	};
+	struct kssh_options	o;
+	size_t			i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_LEN(table); i++) {
+		assert_int_equal(parse(&o, table[i].line), -1);
+		if (o.keep != table[i].keep || o.list != table[i].list ||
+		    (o.attach != NULL) != table[i].attach ||
+		    o.json != table[i].json)
+			fail_msg("%s", table[i].line);
+		assert_null(o.command);
+		kssh_options_finish(&o);
+	}
+}
+
+static void
+what_does_not_go_together_is_refused(void **state)
+{
+	static const char *const lines[] = {
+		"--attach", "--attach=", "--attach sh-1 h id",
+		"--detach-on-close h id", "--list h id", "--list --attach sh-1",
+		"--list --detach-on-close", "--json", "--json --attach sh-1",
+		"-T --attach sh-1", "-T --detach-on-close h", "--list=x",
+		"--attach sh-1 -s h sftp",
+	};
+	struct kssh_options	o;
+	size_t			i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_LEN(lines); i++) {
+		if (parse(&o, lines[i]) != KSSH_TROUBLE)
+			fail_msg("%s", lines[i]);
+		kssh_options_finish(&o);
+	}
+}
+
+static void
 environment_is_named_once_and_the_first_counts(void **state)
 {
 	struct kssh_options	o;
@@ -214,6 +268,8 @@ main(void)
 		cmocka_unit_test(command_lines_of_other_programs),
 		cmocka_unit_test(terminal_is_asked_for_forced_and_refused),
 		cmocka_unit_test(clusters_and_values),
+		cmocka_unit_test(sessions_that_survive),
+		cmocka_unit_test(what_does_not_go_together_is_refused),
 		cmocka_unit_test(
 		    environment_is_named_once_and_the_first_counts),
 		cmocka_unit_test(every_letter_of_ssh_is_known),
