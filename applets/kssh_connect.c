@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "applets/kssh.h"
+#include "applets/kssh_listener.h"
 #include "applets/rundir.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -16,6 +17,8 @@
 
 #define CA_DEFAULT	"/etc/k8shell/ca/ca.crt"
 #define TOKEN_MAX	(8u * 1024)
+#define SHARE_MIN_MS	10000u	/* of the time to connect, per address */
+#define FOR_EVER_MS	(3600u * 1000)
 
 static void
 client_on_lost(void *arg, const char *reason)
@@ -75,12 +78,39 @@ give_up(struct kssh *k, const char *why)
 	kssh_fail(k, what, why);
 }
 
+/*
+ * Where several addresses are left none may use up all the time, though a
+ * short time is not cut any shorter.
+ */
+static uint32_t
+patience(const struct kssh *k)
+{
+	uint64_t	now = loop_now(k->loop), due = k->connect_timer.due_ms;
+	uint64_t	left = due > now ? due - now : 1, share;
+
+	if (k->opt.connect_timeout_s == 0)
+		return FOR_EVER_MS;
+	share = left / (k->naddresses - k->next_address + 1);
+	return (uint32_t)(share > SHARE_MIN_MS ? share : SHARE_MIN_MS);
+}
+
+/*
+ * A token we found ourselves goes to nobody but its daemon: behind a
+ * certificate we have checked, or to a listener of this user.
+ */
+static bool
+is_safe_place(const struct kssh *k, const char *address)
+{
+	return !k->own_token || k->opt.host == NULL || k->trust != NULL ||
+	    kssh_listener_ours(address, k->opt.port);
+}
+
 /* The next address that can be tried, or the end with the last reason. */
 void
 kssh_connect(struct kssh *k, const char *why)
 {
 	char		 authority[300];
-	const char	*name = server_name(k);
+	const char	*name = server_name(k), *address;
 	struct tls	*tls;
 	int		 fd, r;
 
@@ -90,14 +120,18 @@ kssh_connect(struct kssh *k, const char *why)
 		grpc_client_destroy(k->client);
 		k->client = NULL;
 		tls = NULL;
-		fd = r = connect_to(k, k->addresses[k->next_address++], &tls);
+		address = k->addresses[k->next_address++];
+		k->withheld = !is_safe_place(k, address);
+		fd = r = connect_to(k, address, &tls);
 		if (fd < 0)
 			tls_destroy(tls);
 		else
 			r = grpc_client_create(&k->client, k->loop, fd, true,
 			    tls, authority, &client_ops, k);
-		if (r == 0)
+		if (r == 0) {
+			grpc_client_set_patience(k->client, patience(k));
 			return;
+		}
 		why = strerror(-r);
 		kssh_debug(k, "failed:", why);
 	}
@@ -230,6 +264,7 @@ use_run_dir(struct kssh *k)
 	} else {
 		token = xasprintf("%s/" RUNDIR_TOKEN, dir);
 		r = read_token(k, token, false);
+		k->own_token = true;
 		free(token);
 	}
 	free(dir);
