@@ -10,16 +10,25 @@
 #include "base/str.h"
 #include "proc/child.h"
 #include "proc/launch.h"
+#include "proc/shim.h"
 
 #define REPORTS_MAX	64		/* per read */
 
 struct child {
 	struct loop	 *loop;		/* borrowed */
+	struct reap	 *reap;		/* borrowed */
 	const struct child_ops *ops;
 	void		 *arg;
 	struct reap_entry *entry;	/* on the heap: reap may inherit it */
 	pid_t		  pid;
 	bool		  started, collected, destroyed;
+	/* With a shim entry is the shim's; should it be killed, the program
+	 * becomes our child, or init's. */
+	bool		  shimmed;
+	pid_t		  shim;		/* 0: none, or collected */
+	struct reap_exit  shim_exit;
+	struct reap_entry *orphan;	/* the program's, on the heap */
+	struct loop_io	  link;		/* fd -1: none, or at its end */
 	struct launch_plan *plan;	/* until started */
 	struct launch_report last;
 	bool		  reported;	/* last is valid */
@@ -188,13 +197,187 @@ settle_by_report(struct child *c)
 		settle(c, CHILD_FORK, ECANCELED, 0);	/* killed before exec */
 }
 
+/* -- below a shim ---------------------------------------------------------- */
+
+static void
+order(struct child *c, enum shim_order what)
+{
+	char	byte = (char)what;
+
+	/* It is there, or it was killed: both is known elsewhere. */
+	if (c->link.fd != -1)
+		(void)!send(c->link.fd, &byte, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static void
+link_close(struct child *c)
+{
+	loop_forget(&c->link);
+	fd_close(&c->link.fd);
+}
+
+/* Lets the program go: it is the shim's, or the registry's to collect. */
+static void
+orphan_release(struct child *c)
+{
+	if (c->orphan == NULL)
+		return;
+	if (c->orphan->reap != NULL && reap_is_child(c->pid)) {
+		reap_forget_owned(c->orphan);
+	} else {
+		reap_unwatch(c->orphan);
+		free(c->orphan);
+	}
+	c->orphan = NULL;
+}
+
+/* The pipe's end may still wait in the loop: started() has to come first. */
+static void
+program_over(struct child *c, const struct reap_exit *e)
+{
+	if (c->collected)
+		return;
+	if (!c->started) {
+		read_reports(c);
+		settle_by_report(c);
+	}
+	if (!c->destroyed)
+		c->ops->exited(c->arg, e);
+	c->collected = true;
+	if (!c->shimmed || c->destroyed)
+		return;
+	/* In this order: once it is taken, the number is anybody's. */
+	orphan_release(c);
+	order(c, SHIM_TAKEN);
+}
+
+static void
+tell_emptied(struct child *c)
+{
+	if (!c->destroyed && c->ops->emptied != NULL)
+		c->ops->emptied(c->arg, !c->shim_exit.signaled);
+}
+
+static void
+on_orphan(void *arg, const struct reap_exit *e)
+{
+	struct child	*c = arg;
+
+	program_over(c, e);
+	if (c->shim == 0 && c->link.fd == -1)
+		tell_emptied(c);
+}
+
+static void
+program_known(struct child *c, pid_t pid)
+{
+	c->pid = pid;
+	*c->orphan = (struct reap_entry){ .pid = pid, .fn = on_orphan,
+	    .arg = c };
+	reap_watch(c->reap, c->orphan);
+}
+
+/* Takes what the shim said. */
+static void
+link_read(struct child *c)
+{
+	struct shim_report	rep;
+	struct reap_exit	e;
+	ssize_t			n;
+
+	while (c->link.fd != -1) {
+		n = recv(c->link.fd, &rep, sizeof rep, MSG_DONTWAIT);
+		if (n == -1 && (errno == EAGAIN || errno == EINTR))
+			return;
+		if (n != (ssize_t)sizeof rep) {
+			link_close(c);
+			return;
+		}
+		e = (struct reap_exit){ .pid = rep.pid,
+		    .signaled = rep.signaled, .value = rep.value };
+		if (rep.event == SHIM_STARTED)
+			program_known(c, rep.pid);
+		else
+			program_over(c, &e);
+	}
+}
+
+/*
+ * The shim is collected, and nobody else will say anything: a program not yet
+ * at exec would hold the link.  If the shim was killed, the program may have
+ * become our child, and its status is still to come; if it is somebody
+ * else's, nobody can know it.
+ */
+static void
+shim_over(struct child *c)
+{
+	struct reap_exit	e = c->shim_exit;
+
+	if (!c->collected && reap_is_child(c->pid))
+		return;
+	if (e.signaled)
+		e.value = SIGKILL;
+	e.pid = c->pid;
+	program_over(c, &e);
+	tell_emptied(c);
+}
+
+static void
+on_link(void *arg, unsigned ready)
+{
+	struct child	*c = arg;
+
+	(void)ready;
+	link_read(c);
+	if (c->shim == 0 && c->link.fd == -1 && !c->destroyed)
+		shim_over(c);
+}
+
+static void
+on_shim(void *arg, const struct reap_exit *e)
+{
+	struct child	*c = arg;
+
+	c->shim = 0;
+	c->shim_exit = *e;
+	link_read(c);
+	if (c->link.fd == -1 && !c->destroyed)
+		shim_over(c);
+}
+
+/* Whether the number is the program's beyond doubt. */
+static bool
+program_is_ours(const struct child *c)
+{
+	if (c->collected || c->pid == 0)
+		return false;
+	/* The shim holds it; without one we do, unless we adopt nobody. */
+	return !c->shimmed || (c->shim != 0 && !reap_has_ended(c->shim)) ||
+	    reap_is_child(c->pid);
+}
+
+/* It never started, and nobody would ever know of it. */
+static void
+kill_start(struct child *c)
+{
+	if (c->shim != 0)
+		order(c, SHIM_KILL);
+	else if (program_is_ours(c))
+		kill(c->pid, SIGKILL);
+}
+
+/* -- events ---------------------------------------------------------------- */
+
 static void
 on_status(void *arg, unsigned ready)
 {
 	struct child	*c = arg;
 
 	(void)ready;
-	if (read_reports(c))
+	if (!read_reports(c))
+		return;
+	link_read(c);			/* its pid was told before */
+	if (!c->started && !c->destroyed)
 		settle_by_report(c);
 }
 
@@ -203,23 +386,14 @@ on_late(void *arg)
 {
 	struct child	*c = arg;
 
-	kill(c->pid, SIGKILL);
+	kill_start(c);
 	settle(c, CHILD_TIMEOUT, ETIMEDOUT, 0);
 }
 
-/* The pipe's end may still wait in the loop: started() has to come first. */
 static void
 on_reaped(void *arg, const struct reap_exit *e)
 {
-	struct child	*c = arg;
-
-	if (!c->started) {
-		read_reports(c);
-		settle_by_report(c);
-	}
-	if (!c->destroyed)
-		c->ops->exited(c->arg, e);
-	c->collected = true;
+	program_over(arg, e);
 }
 
 /* -- life ------------------------------------------------------------------ */
@@ -231,65 +405,97 @@ child_free(void *arg)
 
 	close_ours(c->fd);
 	fd_close(&c->status.fd);
+	fd_close(&c->link.fd);
 	launch_plan_destroy(c->plan);
 	free(c->entry);
+	free(c->orphan);
 	free(c);
 }
 
 /* Everything that needs memory, before there is anything to undo. */
 static struct child *
-child_alloc(struct loop *l, const struct child_spec *spec,
-    const struct child_ops *ops, void *arg)
+child_alloc(struct loop *l, struct reap *r, const struct child_spec *spec)
 {
 	struct child	*c;
 
 	if ((c = calloc(1, sizeof *c)) == NULL)
 		return NULL;
 	c->loop = l;
-	c->ops = ops;
-	c->arg = arg;
+	c->reap = r;
+	c->shimmed = spec->shim;
 	c->fd[0] = c->fd[1] = c->fd[2] = -1;
 	c->status = (struct loop_io){ .fd = -1, .fn = on_status, .arg = c };
+	c->link = (struct loop_io){ .fd = -1, .fn = on_link, .arg = c };
 	c->timer.fn = on_late;
 	c->timer.arg = c;
 	c->free_task.fn = child_free;
 	c->free_task.arg = c;
 	c->plan = launch_plan_create(spec);
 	c->entry = calloc(1, sizeof *c->entry);
-	if (c->plan == NULL || c->entry == NULL) {
+	if (spec->shim)
+		c->orphan = calloc(1, sizeof *c->orphan);
+	if (c->plan == NULL || c->entry == NULL ||
+	    (spec->shim && c->orphan == NULL)) {
 		child_free(c);
 		return NULL;
 	}
 	return c;
 }
 
-/* The parent's half of the status pipe is watched before the fork. */
+/* Our end of a pair is watched before the fork. */
 static int
-watch_status(struct child *c, int *write_end)
+watch_end(struct child *c, struct loop_io *io, const int *fds)
+{
+	int	r;
+
+	io->fd = fds[0];
+	if (fcntl(fds[0], F_SETFL, O_NONBLOCK) == -1)
+		return -errno;
+	r = loop_watch(c->loop, io, LOOP_READ);
+	return r == -ENOSPC ? -ENOMEM : r;	/* of watches, not of ttys */
+}
+
+/* What the child writes to: the status pipe, and the shim's link. */
+struct lines {
+	int	status, link;
+};
+
+static int
+make_lines(struct child *c, struct lines *w)
 {
 	int	fds[2], r;
 
 	if (pipe2(fds, O_CLOEXEC) == -1)
 		return -errno;
-	c->status.fd = fds[0];
-	*write_end = fds[1];
-	if (fcntl(fds[0], F_SETFL, O_NONBLOCK) == -1)
+	w->status = fds[1];
+	if ((r = watch_end(c, &c->status, fds)) < 0 || !c->shimmed)
+		return r;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) == -1)
 		return -errno;
-	r = loop_watch(c->loop, &c->status, LOOP_READ);
-	return r == -ENOSPC ? -ENOMEM : r;	/* of watches, not of ttys */
+	w->link = fds[1];
+	return watch_end(c, &c->link, fds);
 }
 
 static int
 child_fork(struct child *c, const struct child_spec *spec,
-    const struct ends *e, int status)
+    const struct ends *e, const struct lines *w)
 {
-	struct launch_fds	fds = { .status = status };
+	struct launch_fds	fds = { .status = w->status };
+	pid_t			self = getpid(), pid;
 
 	memcpy(fds.io, e->theirs, sizeof fds.io);
-	if ((c->pid = fork()) == -1)
+	if ((pid = fork()) == -1)
 		return -errno;
-	if (c->pid == 0)
+	if (pid == 0 && c->shimmed)
+		shim_run(spec, c->plan, &fds, w->link, self);
+	if (pid == 0)
 		launch_run(spec, c->plan, &fds);
+	if (c->shimmed)
+		c->shim = pid;
+	else
+		c->pid = pid;
+	*c->entry = (struct reap_entry){ .pid = pid, .arg = c,
+	    .fn = c->shimmed ? on_shim : on_reaped };
 	return 0;
 }
 
@@ -298,18 +504,19 @@ child_spawn(struct child **out, struct loop *l, struct reap *r,
     const struct child_spec *spec, const struct child_ops *ops, void *arg)
 {
 	struct ends	 e = { { -1, -1, -1 }, { -1, -1, -1 } };
+	struct lines	 w = { -1, -1 };
 	struct child	*c;
-	int		 status = -1, rc;
+	int		 rc;
 
-	if ((c = child_alloc(l, spec, ops, arg)) == NULL)
+	if ((c = child_alloc(l, r, spec)) == NULL)
 		return -ENOMEM;
+	c->ops = ops;
+	c->arg = arg;
 	if ((rc = make_ends(&e, spec, c->tty)) < 0 ||
-	    (rc = watch_status(c, &status)) < 0 ||
-	    (rc = child_fork(c, spec, &e, status)) < 0)
+	    (rc = make_lines(c, &w)) < 0 ||
+	    (rc = child_fork(c, spec, &e, &w)) < 0)
 		goto out;
 
-	*c->entry = (struct reap_entry){ .pid = c->pid, .fn = on_reaped,
-	    .arg = c };
 	reap_watch(r, c->entry);
 	loop_timer_set(l, &c->timer, loop_now(l) + CHILD_START_MS);
 	memcpy(c->fd, e.ours, sizeof c->fd);
@@ -320,9 +527,11 @@ child_spawn(struct child **out, struct loop *l, struct reap *r,
 out:
 	close_theirs(&e);
 	close_ours(e.ours);
-	fd_close(&status);
+	fd_close(&w.status);
+	fd_close(&w.link);
 	if (c != NULL) {
 		loop_forget(&c->status);
+		loop_forget(&c->link);
 		child_free(c);
 	}
 	return rc;
@@ -335,7 +544,9 @@ child_destroy(struct child *c)
 		return;
 	c->destroyed = true;
 	if (!c->started)
-		kill(c->pid, SIGKILL);
+		kill_start(c);
+	link_close(c);			/* a shim needs nobody from now on */
+	orphan_release(c);
 	loop_forget(&c->status);
 	fd_close(&c->status.fd);
 	loop_timer_clear(&c->timer);
@@ -378,6 +589,12 @@ child_pid(const struct child *c)
 	return c->pid;
 }
 
+pid_t
+child_shim(const struct child *c)
+{
+	return c->shim;
+}
+
 bool
 child_alive(const struct child *c)
 {
@@ -396,7 +613,11 @@ child_signal_group(struct child *c, int signo)
 	/* Before exec the group may not exist yet. */
 	pid_t	to = c->started ? -c->pid : c->pid;
 
-	if (c->collected)
+	if (!c->started && c->shim != 0 && signo == SIGKILL) {
+		order(c, SHIM_KILL);
+		return 0;
+	}
+	if (!program_is_ours(c))
 		return -ESRCH;
 	if (kill(to, signo) == -1)
 		return -errno;

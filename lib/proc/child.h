@@ -55,7 +55,8 @@ struct child_spec {
 	enum child_io	 io;
 	uint16_t	 cols, rows;		/* PTY, set before exec */
 	const struct rlimit *nofile;		/* RLIMIT_NOFILE; NULL: ours */
-	bool		 shim;			/* below one, see shim.h */
+	bool		 shim;			/* below one, see shim.h: it
+						 * costs a second fork */
 };
 
 /* Where starting failed; the text for the user is child_stage_name(). */
@@ -77,9 +78,12 @@ struct child_ops {
 	 * started(), always, once; late if the kernel holds a killed child
 	 * on a hung file system. */
 	void	(*exited)(void *arg, const struct reap_exit *e);
-	/* With a shim: the last process below it is gone.  After exited(),
-	 * once; also if somebody killed the shim, then child_shim() is 0
-	 * and nobody knows.  NULL: don't care. */
+	/*
+	 * With a shim: the last process below it is gone.  After exited(),
+	 * once; also if somebody killed the shim (sure is false): then
+	 * nobody knows, and child_shim() is 0 from that moment on, which may
+	 * be long before the program itself ends.  NULL: don't care.
+	 */
 	void	(*emptied)(void *arg, bool sure);
 };
 
@@ -108,14 +112,14 @@ const char *child_tty(const struct child *c);	/* "/dev/pts/3" or "" */
  * To the process group (the child is its leader) while the pid is surely
  * ours; -ESRCH once it is collected.  Also SIGCONT after a terminating
  * signal, so stopped members notice.  Before started() only the child itself
- * is there to get it.
+ * is there to get it; below a shim, only SIGKILL reaches it that early.
  */
 int	 child_signal_group(struct child *c, int signo);
 
 /*
  * Callbacks stop; a live child is left running and still collected, unless
  * it has not started: then nobody would ever know of it, and it is killed.
- * Safe from any callback.
+ * A shim stays until nobody is left below it.  Safe from any callback.
  */
 void	 child_destroy(struct child *c);	/* NULL is allowed */
 

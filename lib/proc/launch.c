@@ -170,6 +170,16 @@ give_up(int stage, int err, size_t file, int cwd_err)
 	_exit(LAUNCH_EXIT);
 }
 
+_Noreturn void
+launch_give_up(int status, int err)
+{
+	struct launch_report	r = { .stage = CHILD_FORK, .err = err };
+
+	if (write(status, &r, sizeof r) != (ssize_t)sizeof r)
+		_exit(LAUNCH_EXIT);
+	_exit(LAUNCH_EXIT);
+}
+
 /* For kernels before 5.9. */
 static void
 close_each(int first)
@@ -191,8 +201,8 @@ close_each(int first)
 	closedir(d);
 }
 
-static void
-close_from(int first)
+void
+launch_close_from(int first)
 {
 	if (syscall(SYS_close_range, first, ~0u, 0) == -1)
 		close_each(first);
@@ -219,7 +229,7 @@ take_fds(const struct launch_fds *fds)
 	for (i = 0; i < 3; i++)
 		if (io[i] == -1 || dup2(io[i], i) == -1)
 			give_up(CHILD_FORK, errno, 0, 0);
-	close_from(STATUS_FD + 1);
+	launch_close_from(STATUS_FD + 1);
 }
 
 /*

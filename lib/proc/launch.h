@@ -58,4 +58,10 @@ struct launch_fds {
 _Noreturn void launch_run(const struct child_spec *spec,
 	    struct launch_plan *p, const struct launch_fds *fds);
 
+/* For who would have run it: says CHILD_FORK, and ends. */
+_Noreturn void launch_give_up(int status, int err);
+
+/* first and all above. */
+void	 launch_close_from(int first);
+
 #endif

@@ -188,6 +188,35 @@ peek(pid_t id, struct reap_exit *out)
 	return true;
 }
 
+void
+reap_unwatch(struct reap_entry *e)
+{
+	if (e->reap != NULL)
+		entry_remove(e);
+}
+
+bool
+reap_has_ended(pid_t pid)
+{
+	struct reap_exit	ex;
+
+	return pid > 0 && peek(pid, &ex);
+}
+
+bool
+reap_is_child(pid_t pid)
+{
+	siginfo_t	si;
+	int		r;
+
+	if (pid <= 0)
+		return false;
+	do
+		r = waitid(P_PID, (id_t)pid, &si, WEXITED | WNOHANG | WNOWAIT);
+	while (r == -1 && errno == EINTR);
+	return r == 0;
+}
+
 /* The owner first, the pid's freedom second. */
 static void
 deliver(struct reap *r, struct reap_entry *e, const struct reap_exit *ex)

@@ -57,6 +57,16 @@ void	 reap_forget(struct reap_entry *e);
 void	 reap_forget_owned(struct reap_entry *e);
 
 /*
+ * For an entry made for somebody else's child, in case it becomes ours: as if
+ * it had never been watched.  No-op if e is not registered.
+ */
+void	 reap_unwatch(struct reap_entry *e);
+
+/* Whether pid is a child of ours right now, ended or not; and if it ended. */
+bool	 reap_is_child(pid_t pid);
+bool	 reap_has_ended(pid_t pid);
+
+/*
  * On SIGCHLD, and once after start.  Returns how many were collected; after
  * REAP_BATCH it sends SIGCHLD to ourselves, so that the rest comes next turn.
  */

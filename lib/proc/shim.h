@@ -10,7 +10,8 @@
  *
  * It keeps our ids, so that a job of another user can't kill it, is
  * undumpable, a session of its own, deaf to all signals that can be blocked,
- * and holds no descriptor but its pipe.  If we die, it kills what it holds.
+ * and holds no descriptor but its link to us.  If we die, it kills what it
+ * holds.
  */
 #ifndef PROC_SHIM_H
 #define PROC_SHIM_H
@@ -19,10 +20,15 @@
 #include <sys/types.h>
 
 #define SHIM_NAME	"k8shell-shim"	/* what ps(1) shows */
+#define SHIM_DEATH_MS	5000		/* we died: how long it tries */
 
+/*
+ * STARTED is written by the program itself before it does anything else, so
+ * it is there before anything the program reports.
+ */
 enum shim_event { SHIM_STARTED, SHIM_EXITED };
 
-/* What comes through the pipe, each in one piece. */
+/* What comes from the shim, each in one packet. */
 struct shim_report {
 	int	event;			/* enum shim_event */
 	pid_t	pid;			/* of the program */
@@ -30,12 +36,26 @@ struct shim_report {
 	int	value;			/* as reap_exit */
 };
 
+/*
+ * What goes to it, one byte each.  The ended program stays a zombie until
+ * TAKEN: so long its pid, and its group's number, can't be anybody else's
+ * (T20).  Our end closed: nobody wants its status any more.
+ */
+enum shim_order {
+	SHIM_TAKEN = 'T',		/* EXITED was read: collect it */
+	SHIM_KILL = 'K'			/* SIGKILL to the program */
+};
+
 struct child_spec;
 struct launch_plan;
 struct launch_fds;
 
-/* In the forked child: becomes the shim; the program is started below it. */
+/*
+ * In the forked child: becomes the shim; the program is started below it.
+ * link: its end of a SOCK_SEQPACKET pair; parent: who forked it.
+ */
 _Noreturn void shim_run(const struct child_spec *spec,
-	    struct launch_plan *p, const struct launch_fds *fds, int pipe);
+	    struct launch_plan *p, const struct launch_fds *fds, int link,
+	    pid_t parent);
 
 #endif

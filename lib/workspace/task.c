@@ -460,8 +460,17 @@ on_exited(void *arg, const struct reap_exit *e)
 		update_interest(t);
 }
 
+static void
+on_emptied(void *arg, bool sure)
+{
+	struct task	*t = arg;
+
+	if (!t->hung_up && !t->destroyed && t->ops->emptied != NULL)
+		t->ops->emptied(t->arg, sure);
+}
+
 static const struct child_ops task_child_ops = {
-	.started = on_started, .exited = on_exited,
+	.started = on_started, .exited = on_exited, .emptied = on_emptied,
 };
 
 /* -- interface ------------------------------------------------------------- */
@@ -657,6 +666,12 @@ pid_t
 task_pid(const struct task *t)
 {
 	return child_pid(t->child);
+}
+
+pid_t
+task_shim(const struct task *t)
+{
+	return child_shim(t->child);
 }
 
 const char *

@@ -44,6 +44,10 @@ struct task_ops {
 	/* Everything is over; also after a failed start.  e is what the child
 	 * left, or SIGKILL where a hung one can't be waited for. */
 	void	(*finished)(void *arg, const struct reap_exit *e);
+	/* As child_ops.emptied, of a task below a shim: after the child was
+	 * collected, so before or after finished(); never once task_hangup()
+	 * or task_destroy() was called.  NULL: don't care. */
+	void	(*emptied)(void *arg, bool sure);
 };
 
 int	 task_create(struct task **out, struct loop *l, struct reap *r,
@@ -88,10 +92,11 @@ int	 task_redraw(struct task *t);
  */
 void	 task_hangup(struct task *t, void (*done)(void *arg), void *arg);
 
-/* After finished() only. */
+/* After finished() only.  What is below a shim stays there. */
 void	 task_destroy(struct task *t);		/* NULL is allowed */
 
 pid_t	 task_pid(const struct task *t);
+pid_t	 task_shim(const struct task *t);	/* 0: none, or gone */
 const char *task_tty(const struct task *t);
 
 #endif

@@ -20,6 +20,7 @@ struct job {
 	struct spin	*spin;
 	struct task	*task;
 	bool		 started, finished, gone, writable, got;
+	bool		 emptied, sure;
 	unsigned	 finishes;
 	enum child_stage stage;
 	struct reap_exit exit;
@@ -115,18 +116,31 @@ job_on_finished(void *arg, const struct reap_exit *e)
 	spin_wake(j->spin);
 }
 
+static inline void
+job_on_emptied(void *arg, bool sure)
+{
+	struct job	*j = arg;
+
+	assert_false(j->emptied || j->gone);
+	j->emptied = true;
+	j->sure = sure;
+	spin_wake(j->spin);
+}
+
 static const struct task_ops job_ops = {
 	job_on_started, job_on_room, job_on_output, job_on_writable,
-	job_on_finished
+	job_on_finished, job_on_emptied
 };
 
 static inline void
-job_start(struct job *j, struct spin *s, enum child_io io, const char *script)
+job_spawn(struct job *j, struct spin *s, enum child_io io, bool shim,
+    const char *script)
 {
 	static const char *const paths[] = { "/bin/sh", NULL };
 	const char		*argv[] = { NULL, "-c", script, NULL };
 	struct child_spec	 spec = spec_of(paths, argv, io);
 
+	spec.shim = shim;
 	*j = (struct job){ .spin = s, .room = TASK_READ_MAX };
 	j->out = calloc(1, KEEP_MAX);
 	j->err = calloc(1, KEEP_MAX);
@@ -134,6 +148,12 @@ job_start(struct job *j, struct spin *s, enum child_io io, const char *script)
 	assert_non_null(j->err);
 	assert_int_equal(task_create(&j->task, s->loop, s->reap, &spec,
 	    &job_ops, j), 0);
+}
+
+static inline void
+job_start(struct job *j, struct spin *s, enum child_io io, const char *script)
+{
+	job_spawn(j, s, io, false, script);
 }
 
 static inline void

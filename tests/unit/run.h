@@ -29,6 +29,7 @@ struct run {
 	struct spin	*spin;
 	struct child	*child;
 	bool		 started, over;
+	bool		 emptied, sure;		/* below a shim */
 	bool		 destroy_early;		/* in started() */
 	enum child_stage stage;
 	int		 err, cwd_err;
@@ -71,8 +72,20 @@ on_exited(void *arg, const struct reap_exit *e)
 	spin_wake(run->spin);
 }
 
+static inline void
+on_emptied(void *arg, bool sure)
+{
+	struct run	*run = arg;
+
+	assert_true(run->over);
+	assert_false(run->emptied);
+	run->emptied = true;
+	run->sure = sure;
+	spin_wake(run->spin);
+}
+
 static const struct child_ops run_ops = {
-	.started = on_started, .exited = on_exited,
+	.started = on_started, .exited = on_exited, .emptied = on_emptied,
 };
 
 static const char *const env_plain[] = { "PATH=/usr/bin:/bin", "A=b", NULL };

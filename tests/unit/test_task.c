@@ -599,6 +599,37 @@ RS_04_sizes_are_clamped_and_never_wrap(void **state)
 }
 
 static void
+S12_the_end_of_a_shim_is_told_apart_from_the_end(void **state)
+{
+	struct spin	 s;
+	struct job	 j;
+
+	(void)state;
+	spin_init(&s, true);
+	job_spawn(&j, &s, CHILD_STREAMS, true,
+	    "(setsid cat </dev/fd/3 >/dev/null 2>&1 &) 3<&0; echo x; exit 4");
+	spin_until(&s, &j.finished);
+	assert_int_equal(j.exit.value, 4);
+	assert_string_equal(j.out, "x\n");
+	assert_int_equal(j.nerr, 0);
+	if (!j.emptied)
+		assert_int_not_equal(task_shim(j.task), 0);
+	spin_until(&s, &j.emptied);	/* finish() closed what cat reads */
+	assert_true(j.sure);
+	assert_int_equal(task_shim(j.task), 0);
+	job_end(&j);
+	job_free(&j);
+	job_spawn(&j, &s, CHILD_STREAMS, true, "exec sleep 1000");
+	spin_until(&s, &j.started);
+	task_hangup(j.task, job_on_gone, &j);
+	spin_until(&s, &j.gone);
+	assert_false(j.emptied);
+	job_free(&j);
+	spin_poll(&s, run_nobody_left, NULL);
+	spin_finish(&s);
+}
+
+static void
 a_failed_start_finishes_too(void **state)
 {
 	static const char *const paths[] = { "/no/such", NULL };
@@ -694,6 +725,7 @@ main(void)
 		T(SH_20_an_interrupt_is_typed_past_a_stalled_taker),
 		T(EX_14_a_signal_before_the_start_is_kept_for_the_program),
 		T(RS_04_sizes_are_clamped_and_never_wrap),
+		T(S12_the_end_of_a_shim_is_told_apart_from_the_end),
 		T(a_failed_start_finishes_too),
 		T(no_memory_starts_nothing),
 		T(many_short_tasks_leave_nothing_behind),
