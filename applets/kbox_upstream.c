@@ -5,15 +5,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include "applets/kbox_table.h"
 #include "applets/kbox_text.h"
-#include "base/buf.h"
 #include "base/str.h"
-
-#define PASSWORD_MAX	256
 
 static int
 call(struct kbox *k, const char *method, const char *target, const char *body,
@@ -245,81 +241,5 @@ kbox_shutdown(struct kbox *k)
 	if (r == KBOX_OK)
 		printf("The workspace will be %s.\n", del ? "deleted" :
 		    "stopped");
-	return r;
-}
-
-/* ---- passwd ---- */
-
-/* A line from the terminal, unseen.  0 or -errno. */
-static int
-ask_secret(const char *prompt, char *out, size_t outlen)
-{
-	struct termios	old, quiet;
-	char		*got;
-
-	if (tcgetattr(STDIN_FILENO, &old) < 0)
-		return -errno;
-	quiet = old;
-	quiet.c_lflag &= ~(tcflag_t)ECHO;
-	quiet.c_lflag |= ICANON | ISIG;
-	fputs(prompt, stdout);
-	fflush(stdout);
-	if (tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet) < 0)
-		return -errno;
-	got = fgets(out, (int)outlen, stdin);
-	(void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &old);
-	putchar('\n');
-	if (got == NULL || strchr(out, '\n') == NULL)
-		return -EINVAL;
-	out[strcspn(out, "\n")] = '\0';
-	return out[0] != '\0' ? 0 : -EINVAL;
-}
-
-static int
-send_password(struct kbox *k, const char *old, const char *new)
-{
-	struct kbox_answer	 a;
-	struct json_out		 o;
-	struct buf		 body;
-	int			 r = KBOX_FAILED;
-
-	buf_init(&body, 8 * PASSWORD_MAX);
-	json_out_init(&o, &body);
-	json_put_object(&o, NULL);
-	json_put_string(&o, "password", new);
-	if (old[0] != '\0')
-		json_put_string(&o, "currentPassword", old);
-	json_put_end(&o, '}');
-	if (json_put_done(&o) == 0 && buf_put_u8(&body, 0) == 0)
-		r = call(k, "PUT", KBOX_API "/password",
-		    (const char *)buf_head(&body), &a);
-	buf_wipe(&body);
-	return r;
-}
-
-int
-kbox_passwd(struct kbox *k)
-{
-	char	old[PASSWORD_MAX] = "", new[PASSWORD_MAX] = "";
-	char	again[PASSWORD_MAX] = "";
-	int	r = 0;
-
-	if (getenv("SUDO_USER") == NULL)
-		r = ask_secret("Current password: ", old, sizeof old);
-	if (r == 0)
-		r = ask_secret("New password: ", new, sizeof new);
-	if (r == 0)
-		r = ask_secret("New password again: ", again, sizeof again);
-	if (r < 0)
-		r = kbox_fail(k, KBOX_FAILED, r == -EINVAL ?
-		    "no password was given" :
-		    "standard input has to be a terminal");
-	else if (strcmp(new, again) != 0)
-		r = kbox_fail(k, KBOX_FAILED, "the two are not the same");
-	else if ((r = send_password(k, old, new)) == KBOX_OK)
-		puts("The password is changed.");
-	secret_wipe(old, sizeof old);
-	secret_wipe(new, sizeof new);
-	secret_wipe(again, sizeof again);
 	return r;
 }

@@ -101,7 +101,7 @@ def test_attach_follows_the_size(on, fake):  # noqa: F811
 
 
 @pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGHUP])
-def test_weakness_7_2_a_signal_leaves_the_terminal_in_order(
+def test_weakness_7_2_2_a_signal_leaves_the_terminal_in_order(
         on, fake, sig):  # noqa: F811
     p = on("attach", "sh-web-2")
     p.expect_exact("$ ")
@@ -111,7 +111,7 @@ def test_weakness_7_2_a_signal_leaves_the_terminal_in_order(
     assert end(p) == 128 + sig
 
 
-def test_weakness_7_2_a_lost_terminal_sends_nothing(on, fake):  # noqa: F811
+def test_weakness_7_2_2_a_lost_terminal_sends_nothing(on, fake):  # noqa: F811
     """The daemon decides what becomes of the shell: no key, no request."""
     p = on("attach", "sh-web-2")
     p.expect_exact("$ ")
@@ -255,19 +255,54 @@ def test_detach_picks_among_the_attached(on, fake):  # noqa: F811
     assert end(p) == 0
 
 
-def test_passwd(on, fake):  # noqa: F811
-    fake.replies["PUT /api/v1/password"] = (204, None)
-    p = on("passwd")
-    for prompt, text in (("Current password: ", "old \"one"),
-                         ("New password: ", "n\\ew"),
-                         ("New password again: ", "n\\ew")):
+def ask_password(p, *answers):
+    for prompt, text in zip(("Current password: ", "New password: ",
+                             "New password again: "), answers):
         p.expect_exact(prompt)
         harness.eventually(lambda: not flags(p), "no echo")
         p.sendline(text)
+
+
+@pytest.mark.parametrize("env", [{}, {"SUDO_USER": "bob"}])
+def test_weakness_7_1_7_passwd_asks_whatever_SUDO_USER_says(
+        on, fake, env):  # noqa: F811
+    fake.replies["PUT /api/v1/password"] = (204, None)
+    p = on("passwd", env=env)
+    ask_password(p, "old \"one", "n\\ew", "n\\ew")
     p.expect_exact("The password is changed.")
     assert "old" not in p.before and end(p) == 0
     assert fake.bodies[-1][2] == {"password": "n\\ew",
                                   "currentPassword": "old \"one"}
+    p = on("passwd", env=env)
+    ask_password(p, "", "new", "new")
+    p.expect_exact("The password is changed.")
+    assert fake.bodies[-1][2] == {"password": "new"} and end(p) == 0
+
+
+@pytest.mark.parametrize("answers,why", [
+    (("a", ""), "no password was given"),
+    (("a", "b", "c"), "the two are not the same"),
+    (("a", 300 * "b"), "no password was given"),
+    (("a", "b", "b"), "the old one is wrong (HTTP 502)")])
+def test_passwd_says_why_not(on, fake, answers, why):  # noqa: F811
+    fake.replies["PUT /api/v1/password"] = (502, "the old one is wrong")
+    p = on("passwd")
+    ask_password(p, *answers)
+    p.expect_exact(why)
+    assert "bbb" not in p.before
+    assert end(p) == (5 if "HTTP" in why else 1)
+    assert len(fake.requests) == ("HTTP" in why)
+
+
+@pytest.mark.parametrize("key,status", [("\x03", 130), ("\x1c", 131),
+                                        ("\x04", 1)])
+def test_passwd_gives_the_echo_back(on, fake, key, status):  # noqa: F811
+    p = on("passwd")
+    p.expect_exact("Current password: ")
+    harness.eventually(lambda: not flags(p), "no echo")
+    p.send(key)
+    harness.eventually(lambda: flags(p), "echo")
+    assert end(p) == status and fake.requests == []
 
 
 def test_T25_on_a_terminal_text_is_only_text(on, fake):  # noqa: F811
