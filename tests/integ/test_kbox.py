@@ -210,7 +210,7 @@ def test_wrapper_names_are_commands(tmp_path, fake, binary):
     bad(call(tmp_path / "last", "--socket", fake.path), NO_API)
 
 
-def test_a_daemon_that_hangs_is_left_in_time(kbox, fake):
+def test_weakness_7_1_9_a_daemon_that_hangs_is_left_in_time(kbox, fake):
     fake.replies["GET /api/v1/streams"] = lambda _: time.sleep(3) or (200, [])
     start = time.monotonic()
     bad(kbox("--timeout", "0.3", "streams"), NO_DAEMON, "within 0.3 s")
@@ -245,7 +245,7 @@ def test_streams_table(kbox, fake):
     assert "3.00G" in rows["pf-web-1"]
 
 
-def test_weakness_7_2_the_duration_of_a_stopped_stream_stands_still(kbox,
+def test_weakness_7_2_7_a_stopped_stream_grows_no_older(kbox,
                                                                     fake):
     line = [x for x in good(kbox("streams")).splitlines() if "STOPPED" in x][0]
     assert " 42s " in line
@@ -273,7 +273,7 @@ def test_streams_order_and_parts(kbox, fake):
     assert "CREATED" not in good(kbox("streams", "--no-headers"))
 
 
-def test_nothing_is_cut_in_a_pipe_and_columns_is_respected(kbox, fake):
+def test_weakness_7_2_7_narrow_terminals_and_pipes(kbox, fake):
     fake.streams[0]["params"] = "cmd=" + "x" * 300
     assert "x" * 300 in good(kbox("streams"))
     for width in (1, 2, 3, 20, 40, 80, 132):
@@ -285,7 +285,7 @@ def test_nothing_is_cut_in_a_pipe_and_columns_is_respected(kbox, fake):
     assert "\u2026" in text and "ID" in text and "PARAMS" in text
 
 
-def test_wide_and_combining_characters_keep_columns_straight(kbox, fake):
+def test_weakness_7_2_7_wide_and_combining_characters(kbox, fake):
     fake.streams = [fake_rest.stream("sh-\u65e5\u672c", params="one"),
                     fake_rest.stream("sh-e\u0301e", params="two")]
     lines = good(kbox("streams")).splitlines()
@@ -366,7 +366,22 @@ def test_info(kbox, fake):
     assert json.loads(good(kbox("info", "--json"))) == fake.sysinfo
 
 
-def test_weakness_7_2_no_limit_is_said_in_words(kbox, fake):
+def test_weakness_7_2_8_sizes_are_not_rounded_to_whole_ones(kbox, fake):
+    for used, shown in ((3 << 29, "1.50GiB / 10GiB"), (0, "0B / 10GiB"),
+                        (1023, "1023B /"), ((5 << 20) + (1 << 18), "5.25MiB /")):
+        fake.sysinfo["mounts"][0]["usedBytes"] = used
+        assert "  /home/alice:  " + shown in good(kbox("info"))
+
+
+def test_weakness_7_2_10_the_reason_is_told(kbox, fake):
+    """Not only "failed", also behind a 5xx."""
+    fake.replies["POST /api/v1/shutdown"] = (502, "listener: in use by bob")
+    bad(kbox("shutdown"), NO_API, "listener: in use by bob (HTTP 502)")
+    fake.replies["GET /api/v1/sysinfo"] = (500, "cgroup: no such file")
+    bad(kbox("info"), FAILED, "cgroup: no such file (HTTP 500)")
+
+
+def test_weakness_7_2_8_no_limit_is_said_in_words(kbox, fake):
     fake.sysinfo["system"].update(cpuLimitMillicores=-1, memLimitMiB=-1)
     fake.sysinfo.update(mounts=None, docker=None, podman=None)
     text = good(kbox("info"))
@@ -374,7 +389,7 @@ def test_weakness_7_2_no_limit_is_said_in_words(kbox, fake):
     assert "/ -1" not in text and "Podman" not in text
 
 
-def test_uptime(kbox, fake):
+def test_weakness_7_2_3_uptime(kbox, fake):
     """On standard output: weakness 7.2, $(uptime) was empty."""
     fake.sysinfo["system"]["uptime"] = fake_rest.stamp(
         (2 * 24 + 3) * 3600 + 10 * 60)
@@ -477,7 +492,7 @@ def test_logs(kbox, fake):
     bad(kbox("logs", "--since", "noon"), USAGE, "10m")
 
 
-def test_weakness_7_2_last_n_counts_what_matches(kbox, fake):
+def test_weakness_7_2_12_last_n_counts_what_matches(kbox, fake):
     assert messages(good(kbox("logs", "-n", "1", "-l", "error"))) == ["two"]
     assert messages(good(kbox("logs", "--tail", "2"))) == ["two", "three"]
     assert messages(good(kbox("logs", "-n0"))) == messages(good(kbox("logs")))
@@ -545,7 +560,7 @@ def test_ids_may_be_given_by_their_start(kbox, fake):
     bad(kbox("detach", "sh"), FAILED, "sh-one, sh-web-2")
 
 
-def test_weakness_7_2_ids_are_escaped_in_urls(kbox, fake):
+def test_weakness_7_2_15_ids_are_escaped_in_urls(kbox, fake):
     bad(kbox("detach", "../../x y"), FAILED)
     assert fake.requests[-1] == "POST %s/shells/..%%2F..%%2Fx%%20y/detach" % API
 
@@ -571,7 +586,7 @@ def test_shell_detached(kbox, fake, tmp_path):
 
 @pytest.mark.parametrize("command", [["attach"], ["attach", "sh-web-2"],
                                      ["shell"]])
-def test_a_session_needs_a_terminal_and_none_is_hurt(kbox, fake, command):
+def test_weakness_7_2_2_no_terminal_hurts_no_session(kbox, fake, command):
     """Weakness 7.2: kbox attach </dev/null killed the shell."""
     bad(kbox(*command), FAILED, "terminal")
     assert fake.requests == []
@@ -585,7 +600,7 @@ def test_what_needs_the_api_server_says_so(kbox, fake, command):
         "the API server is not configured")
 
 
-def test_last(kbox, fake):
+def test_weakness_7_2_4_last(kbox, fake):
     fake.replies["GET /api/v1/sessions"] = (200, [
         {"sessionID": "a", "username": "alice", "clientIP": "10.0.0.7",
          "startTime": "2026-01-02T03:04:05Z", "endTime": None, "bytesIn": 17,
@@ -597,6 +612,8 @@ def test_last(kbox, fake):
     lines = good(kbox("last", "-n", "2")).splitlines()
     assert fake.requests[-1].endswith("?num=2")
     assert "pts/3" in lines[1] and "still logged in" in lines[1]
+    assert "Fri Jan  2 03:04" in lines[1]
+    assert "Fri Jan  2 12:04" in good(kbox("last", env={"TZ": "JST-9"}))
     assert "1h0m0s" in lines[2]
     fake.replies["GET /api/v1/sessions"] = (200, None)
     assert json.loads(good(kbox("last", "--json"))) is None
@@ -614,7 +631,7 @@ def test_apps(kbox, fake):
     bad(kbox("apps", "install", "code"), FAILED, "not configured")
 
 
-def test_validate(kbox, fake, tmp_path):
+def test_weakness_7_2_14_validate(kbox, fake, tmp_path):
     name = "a file & more.yaml"
     (tmp_path / name).write_text("x")
     fake.replies["POST /api/v1/validate"] = (200, {
@@ -628,7 +645,7 @@ def test_validate(kbox, fake, tmp_path):
     bad(kbox("validate", "/nowhere"), NOT_FOUND, "No such file")
 
 
-def test_shutdown(kbox, fake):
+def test_weakness_7_1_8_shutdown_asks_before_it_deletes(kbox, fake):
     fake.replies["POST /api/v1/shutdown"] = (204, None)
     assert "stopped" in good(kbox("shutdown"))
     assert fake.requests[-1].endswith("?action=stop")

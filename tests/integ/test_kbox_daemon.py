@@ -104,7 +104,7 @@ def test_a_resize_reaches_the_program(session):
 
 @pytest.mark.parametrize("sig", [signal.SIGKILL, signal.SIGTERM,
                                  signal.SIGHUP])
-def test_weakness_7_2_a_lost_kbox_leaves_the_shell(session, on, kbox, sig):
+def test_weakness_7_2_2_a_lost_kbox_leaves_the_shell(session, on, kbox, sig):
     name = "lost%d" % sig
     p = session(name, "sh")
     p.sendline("x=kept")

@@ -305,6 +305,19 @@ def test_passwd_gives_the_echo_back(on, fake, key, status):  # noqa: F811
     assert end(p) == status and fake.requests == []
 
 
+@pytest.mark.parametrize("answer,deleted", [("yes", True), ("y", False),
+                                            ("", False), ("\x04", False)])
+def test_weakness_7_1_8_deleting_is_asked_about(
+        on, fake, answer, deleted):  # noqa: F811
+    fake.replies["POST /api/v1/shutdown"] = (204, None)
+    p = on("shutdown", "--delete")
+    p.expect_exact("yes")
+    p.sendline(answer)
+    p.expect_exact("will be deleted" if deleted else "nothing done")
+    assert end(p) == (0 if deleted else 1)
+    assert fake.requests == deleted * ["POST /api/v1/shutdown?action=delete"]
+
+
 def test_T25_on_a_terminal_text_is_only_text(on, fake):  # noqa: F811
     evil = "\033]0;pwned\007\u202e"
     fake.profile["name"] = evil
@@ -398,11 +411,16 @@ def test_screen_picker(screen, fake, columns):  # noqa: F811
     assert lines[4] == "arrows or number, Enter takes, q leaves"
 
 
-def test_screen_logs_are_cut_with_an_ellipsis(screen, fake):  # noqa: F811
-    fake.log("grpc", "info", "\u65e5" * 60)
-    lines = screen(80, "logs", "-n", "1")
-    assert len(lines) == 1 and lines[0].endswith("\u65e5\u2026")
-    assert len(screen(80, "logs", "-n", "1", "--wrap")) == 3
+@pytest.mark.parametrize("ansi", [[], ["--no-ansi"]])
+def test_weakness_7_2_7_screen_logs_are_cut_and_keep_their_line(
+        screen, fake, ansi):  # noqa: F811
+    for _ in range(2):
+        fake.log("grpc", "info", "\u65e5" * 60)
+    lines = screen(80, "logs", "-n", "2", *ansi)
+    assert len(lines) == 2
+    for line in lines:
+        assert line.endswith("\u65e5\u2026")
+    assert len(screen(80, "logs", "-n", "2", "--wrap", *ansi)) == 6
 
 
 def test_screen_watch_draws_in_place(screen, fake):  # noqa: F811

@@ -323,7 +323,7 @@ def test_logs(path):
     assert ids == list(range(ids[0], ids[0] + len(ids)))
 
 
-def test_logs_filter_first_and_cut_then(path):
+def test_weakness_7_2_12_logs_filter_first_and_cut_then(path):
     """rest-kbox 7.2: `logs -n 10 -l error` filters after cutting."""
     for _ in range(20):
         get(path, "/healthz")       # debug lines behind the info ones
@@ -373,7 +373,7 @@ def test_logs_follow(path, stub):
                 break
 
 
-def test_logs_follow_goes_on_when_the_ring_is_full(start):
+def test_weakness_7_2_1_logs_follow_a_full_ring(start):
     """rest-kbox 7.2: `kbox logs -f` goes silent after 10 001 lines."""
     d = start()
     with Raw(d.rest_sock) as c, Raw(d.rest_sock) as busy:

@@ -209,7 +209,7 @@ def test_the_end_of_the_shell_ends_the_connection(path):
 
 
 @pytest.mark.parametrize("how", ["close", "half", "reset"])
-def test_losing_attach_leaves_the_shell_detached(path, how):
+def test_weakness_7_2_2_losing_attach_leaves_the_shell(path, how):
     """rest-kbox 7.2: losing `kbox attach` kills the shell."""
     id = start(path, command="cat")
     t = Sitting(path, id)

@@ -134,7 +134,7 @@ def test_T9_standalone_is_for_one_user(start):
     assert get(d.rest_sock, "/profile").json["uid"] == os.geteuid()
 
 
-def test_a_file_of_secrets_is_asked_for_on_record(public):
+def test_weakness_7_1_4_secrets_are_asked_for_on_record(public):
     d, sock = public
     for method, target in (("GET", "/creds?type=git"), ("PUT", "/password"),
                            ("POST", "/shutdown")):
@@ -192,7 +192,7 @@ def test_T10_a_folder_others_can_write_is_refused(start, mode, uid):
         assert not os.path.exists(sock)
 
 
-def test_T10_a_stale_socket_is_replaced(start, folder):
+def test_T10_weakness_7_2_9_a_stale_socket_is_replaced(start, folder):
     """rest-kbox 7.2: after SIGKILL the file blocks the API for ever."""
     sock = os.path.join(folder, "k8shelld.sock")
     first = start(args=["--socket", sock])
@@ -236,7 +236,7 @@ def test_no_socket_is_no_reason_to_stop_and_is_tried_again(start, folder):
     assert d.log().count("no workspace API") == 1
 
 
-def test_a_read_only_file_system_is_said_once(start, folder):
+def test_weakness_7_2_16_a_read_only_file_system_is_said_once(start, folder):
     d = start(args=["--socket", "/proc/k8shelld.sock"])
     refused(d, "/proc/k8shelld.sock")
 
@@ -470,7 +470,7 @@ def test_a_client_who_does_not_read_is_closed(start):
             ask(d.rest_sock, "GET", "/metrics").text, "it was closed")
 
 
-def test_floods_of_requests_leave_no_memory_behind(start):
+def test_weakness_7_1_6_requests_leave_no_memory_behind(start):
     d = start()
     with Raw(d.rest_sock) as c:
         c.ask("GET", API + "/metrics")

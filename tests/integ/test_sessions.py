@@ -311,7 +311,7 @@ def test_other_keys_after_ctrl_a_pass_through(stub):
     t.finish()
 
 
-def test_lone_ctrl_a_is_not_held_for_ever(stub):
+def test_weakness_7_2_2_a_lone_ctrl_a_is_not_held(stub):
     t = shell(stub, "sh-chord-4")
     t.type("stty raw -echo; echo GO; head -c 1 | od -An -tx1; stty sane\n")
     t.expect("GO\n")
@@ -349,7 +349,7 @@ def test_T16_replay_makes_no_terminal_answer(stub):
     a.finish()
 
 
-def test_counter_loses_and_repeats_nothing(stub):
+def test_D5_counter_loses_and_repeats_nothing(stub):
     """Leave and come back while a counter runs."""
     t = shell(stub, "sh-count-1", detach_on_close=True)
     t.type("stty -echo; i=0; while test $i -lt 4000; do echo N=$i=; "

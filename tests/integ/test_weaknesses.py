@@ -1,24 +1,8 @@
 """Numbered weaknesses of spec/grpc.md section 8, one test each.
 
-Those another test already holds down are named in the list below, and nothing
-is repeated here.
-
-S1   every method is authorised         test_threats: test_T1_*
-S2   no authentication is loud          test_process: test_T31_plaintext_is_loud
-S3   becoming root needs the right      test_shell: test_SH_07_*, EX_21
-S8   our environment stays with us      test_threats: test_T8_*
-S10  groups of the user                 test_process: test_T19_supplementary_*
-S13  the terminal belongs to the user   test_shell: test_SH_22_terminal_*
-D1   exit codes are not stolen          test_process: test_T21_*
-D5   the first prompt                   test_shell: test_SH_01_*
-D10  terminate is sent, and last        test_shell: test_SH_09_*
-D14  renewed certificate                test_transport: test_TR_25_*
-D15  127 for a missing program          test_exec: test_start_failure_codes
-L11  no signal to a recycled group      unit: test_reap, test_child
-L12  hung home                          unit: test_child, test_task_hangup
-L20  grace at shutdown                  test_process: test_T22_*
-C1, C2, C3, S4..S7, D4, D6, D8, D9, D12, L2, L3, L6..L10, L13, L14, L16 and
-L22 are about parts that come with their own issues.
+Those of sessions are in test_weaknesses_sessions.py, those of the workspace
+API and kbox (spec/rest-kbox.md 7.1, 7.2 by paragraph) beside its tests, named
+test_weakness_7_2_1_*.  ELSEWHERE says where, LATER what comes with its part.
 """
 
 import hashlib
@@ -32,6 +16,57 @@ import pytest
 import harness
 import raw
 from harness import Talk, ssh
+
+# Held by a test of another name, or in another file.
+ELSEWHERE = {
+    "S1": "test_threats.py test_T1_",
+    "S2": "test_process.py test_T31_plaintext_is_loud",
+    "S3": "test_shell.py test_SH_07_",
+    "S8": "test_threats.py test_T8_",
+    "S10": "test_process.py test_T19_supplementary_",
+    "S11": "test_auth.py test_TR_23_keys_are_fetched_",
+    "S13": "test_shell.py test_SH_22_terminal_",
+    "C4": "test_auth.py test_TR_23_",        # there is no test mode
+    "D1": "test_process.py test_T21_no_exit_status_is_lost",
+    "D10": "test_shell.py test_SH_09_all_output_",
+    "D14": "test_transport.py test_TR_25_",
+    "D15": "test_exec.py test_start_failure_codes",
+    "L11": "../unit/test_reap.c the_owner_is_told_while_",
+    "L20": "test_process.py test_T22_",
+}
+# Orphans, forwarded ports and sockets, app logs, apps.
+LATER = "S4 S5 S6 S7 C1 C2 D8 D9 L2 L3 L9 L10 L14 L22".split()
+# Credential helpers, init scripts, apps, what asks the API server.
+LATER += "7_1_1 7_1_2 7_1_5 7_2_5 7_2_6 7_2_11 7_2_13".split()
+NUMBERED = ["%s%d" % (letter, i + 1) for letter, n in (
+    ("S", 13), ("C", 4), ("D", 15), ("L", 22)) for i in range(n)]
+NUMBERED += ["7_1_%d" % (i + 1) for i in range(9)]
+NUMBERED += ["7_2_%d" % (i + 1) for i in range(16)]
+
+
+@pytest.fixture(scope="module")
+def names():
+    """{file: the names of its tests}"""
+    here = os.path.dirname(os.path.abspath(__file__))
+    found = {}
+    for folder in (here, os.path.join(here, "..", "unit")):
+        for name in os.listdir(folder):
+            if name.startswith("test_") and name.endswith((".py", ".c")):
+                with open(os.path.join(folder, name)) as f:
+                    key = name if folder == here else "../unit/" + name
+                    found[key] = re.findall(r"^(?:def (?=test_))?(\w+)\(",
+                                            f.read(), re.M)
+    return found
+
+
+@pytest.mark.parametrize("id", [i for i in NUMBERED if i not in LATER])
+def test_each_weakness_has_a_test_of_its_name(names, id):
+    file, prefix = ELSEWHERE.get(id, " ").split(" ")
+    if file:
+        assert [t for t in names[file] if t.startswith(prefix)]
+    else:
+        assert [t for tests in names.values() for t in tests
+                if re.search("(^|_)%s(_|$)" % id, t)]
 
 
 def cpu_seconds(pid):
