@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -654,6 +655,15 @@ size_t
 conn_queued(const struct conn *c)
 {
 	return c->out.len + c->wire_out.len;
+}
+
+bool
+conn_hung_up(const struct conn *c)
+{
+	struct pollfd	p = { .fd = c->io.fd, .events = POLLRDHUP };
+
+	return c->eof || (poll(&p, 1, 0) == 1 &&
+	    (p.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0);
 }
 
 const char *

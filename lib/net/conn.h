@@ -104,6 +104,10 @@ void	 conn_finish(struct conn *c);
 /* Output not yet taken by the socket, bytes. */
 size_t	 conn_queued(const struct conn *c);
 
+/* The peer has shut its side, though what it sent may not all be read: asked
+ * while the connection is paused, when nothing else would tell. */
+bool	 conn_hung_up(const struct conn *c);
+
 /* "10.0.0.7:41222", "unix uid 1000"; for the log. */
 const char *conn_peer(const struct conn *c);
 

@@ -3,7 +3,8 @@
  *
  * The scrollback comes first, then what the shell says; Ctrl+A d, or losing
  * the connection, detaches.  Bytes that came behind the request are typed
- * (T26).  Source: spec/rest-kbox.md 1.13.
+ * (T26).  Nothing is read from a client whose bytes the shell doesn't take, so
+ * what was read gets there, and if he leaves, the rest does.  Source: spec/rest-kbox.md 1.13.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -18,12 +19,14 @@
 #define PROTOCOL	"k8shell-pty"
 #define OUT_MAX		(64u * 1024)	/* waits for the connection */
 #define CELLS_MAX	65535
+#define LOOK_MS		200	/* whether a held up client is still there */
 
 struct attach {
 	struct rest_conn *conn;
 	struct session	*session;	/* NULL: it goes on without us, or is
 					 * over */
 	struct buf	 out;
+	struct loop_timer look;		/* armed while input is held up */
 };
 
 /* ---- the session's side ---- */
@@ -60,6 +63,7 @@ on_writable(void *arg)
 {
 	struct attach	*a = arg;
 
+	loop_timer_clear(&a->look);
 	rest_resume(a->conn);
 }
 
@@ -69,6 +73,7 @@ on_detached(void *arg)
 	struct attach	*a = arg;
 
 	a->session = NULL;
+	on_writable(a);
 	rest_more(a->conn);	/* says goodbye behind what is left */
 }
 
@@ -89,20 +94,46 @@ static const struct session_client client = {
 
 /* ---- the connection's side ---- */
 
+static void hold_up(struct attach *a);
+
+/* Nothing he left in the socket is more than a socket holds. */
+static void
+on_look(void *arg)
+{
+	struct attach	*a = arg;
+
+	if (a->session != NULL && rest_hung_up(a->conn)) {
+		session_input_rest(a->session);
+		rest_resume(a->conn);
+	} else {
+		hold_up(a);
+	}
+}
+
+static void
+hold_up(struct attach *a)
+{
+	struct loop	*l = a->conn->rest->loop;
+
+	rest_pause(a->conn);
+	loop_timer_set(l, &a->look, loop_now(l) + LOOK_MS);
+}
+
+/* All of it in any case: what stays here would be lost with the client. */
 static int
 raw_input(void *arg, struct buf *in)
 {
 	struct attach	*a = arg;
 	int		 r;
 
-	if (a->session != NULL && session_input_full(a->session))
-		return 0;
 	if (a->session != NULL) {
 		r = session_input(a->session, buf_head(in), in->len);
 		if (r < 0 && r != -EPIPE)
 			return r;
 	}
 	buf_clear(in);
+	if (a->session != NULL && session_input_full(a->session))
+		hold_up(a);
 	return 0;
 }
 
@@ -127,6 +158,7 @@ raw_closed(void *arg)
 {
 	struct attach	*a = arg;
 
+	loop_timer_clear(&a->look);
 	if (a->session != NULL)
 		session_lost(a->session, NULL, NULL);
 	buf_finish(&a->out);
@@ -188,6 +220,8 @@ attach(struct rest_conn *c, struct attach *a, struct session_attach *at)
 		return -EPERM;
 	ss = session_by_id(c->rest->opt.svc->sessions, c->arg);
 	if (ss == NULL)
+		ss = session_lingering(c->rest->opt.svc->sessions, c->arg);
+	if (ss == NULL)
 		return -ENOENT;
 	if ((r = session_attach(ss, at)) == 0)
 		a->session = ss;
@@ -211,6 +245,7 @@ rest_shell_attach(struct rest_conn *c)
 		return;
 	}
 	a->conn = c;
+	a->look = (struct loop_timer){ .fn = on_look, .arg = a };
 	buf_init(&a->out, OUT_MAX);
 	at.arg = a;
 	if ((r = attach(c, a, &at)) < 0) {

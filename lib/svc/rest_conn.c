@@ -464,6 +464,18 @@ rest_resume(struct rest_conn *c)
 }
 
 void
+rest_pause(struct rest_conn *c)
+{
+	conn_pause(c->conn);
+}
+
+bool
+rest_hung_up(const struct rest_conn *c)
+{
+	return conn_hung_up(c->conn);
+}
+
+void
 rest_end(struct rest_conn *c)
 {
 	if (c->state == REST_STREAMING && c->source != NULL) {

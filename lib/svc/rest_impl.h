@@ -152,6 +152,9 @@ void	 rest_wait(struct rest_conn *c, void (*gone)(void *arg), void *arg);
 /* A stream or raw peer has more to send; can take more; is done. */
 void	 rest_more(struct rest_conn *c);
 void	 rest_resume(struct rest_conn *c);
+/* Nothing is read until rest_resume(). */
+void	 rest_pause(struct rest_conn *c);
+bool	 rest_hung_up(const struct rest_conn *c);	/* though not all read */
 void	 rest_end(struct rest_conn *c);
 
 /*

@@ -203,6 +203,7 @@ rest_shell_end(struct rest_conn *c)
 	k->end_ms = loop_now(r->loop) + END_MAX_MS;
 	k->timer.fn = killing_poll;
 	k->timer.arg = k;
+	session_unexpect(ss);
 	session_signal(ss, SIGHUP);
 	session_signal(ss, SIGCONT);
 	loop_timer_set(r->loop, &k->timer, loop_now(r->loop));

@@ -3,7 +3,8 @@
  *
  * {"name", "command", "cwd": text, "env": {NAME: text}, "width", "height"},
  * all of it optional.  It starts attached to this request and is detached as
- * soon as it runs.
+ * soon as it runs.  Should it end before the caller is back to attach to it,
+ * its output waits for him.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -254,7 +255,7 @@ start(struct rest_conn *c, struct starting *st, const struct wish *w,
 		.id = st->id, .subject = subject, .account = a,
 		.fallback_shell = "", .command = w->command, .cwd = w->cwd,
 		.env = w->env, .nenv = w->nenv, .pty = true, .cols = w->cols,
-		.rows = w->rows, .keep = true,
+		.rows = w->rows, .keep = true, .linger = true,
 	};
 
 	(void)str_format(subject, sizeof subject, "uid:%u", c->uid);

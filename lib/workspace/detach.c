@@ -32,6 +32,10 @@ on_expiry(void *arg)
 {
 	struct session	*ss = arg;
 
+	if (ss->lingers) {
+		session_free(ss);
+		return;
+	}
 	log_info("grpc-shell", "session %s: detached for too long",
 	    ss->stream.id);
 	session_kill(ss, NULL, NULL);
@@ -89,6 +93,7 @@ void
 session_leave(struct session *ss, int64_t ttl_ms)
 {
 	ss->client = NULL;
+	ss->input_rest = false;
 	if (ss->chord.held)
 		on_chord_timer(ss);
 	ss->chord = (struct chord){ 0 };
@@ -196,6 +201,7 @@ take(struct session *ss, const struct session_attach *at)
 	ss->client = at->client;
 	ss->client_arg = at->arg;
 	ss->keep = at->keep;
+	ss->expected = false;
 	loop_timer_clear(&ss->expiry);
 	ss->stream.detached = false;
 	fit(ss, at->cols, at->rows);
@@ -236,10 +242,66 @@ session_attach(struct session *ss, const struct session_attach *at)
 		return -EPERM;
 	if (!ss->pty)
 		return -ENOTTY;
-	if (!session_running(ss) || is_locked(ss))
+	if (!ss->lingers && (!session_running(ss) || is_locked(ss)))
 		return -EBUSY;
 	return take(ss, at);
 }
+
+/* -- ended before anybody came ---------------------------------------------- */
+
+static struct session *
+oldest_lingering(struct sessions *s)
+{
+	struct session	*ss, *found = NULL;
+
+	for (ss = s->list; ss != NULL; ss = ss->next)
+		if (ss->lingers && ss->client == NULL)
+			found = ss;	/* new ones come in front */
+	return found;
+}
+
+void
+session_linger(struct session *ss)
+{
+	struct session	*oldest;
+
+	ss->lingers = true;
+	ss->owner->nlingering++;
+	stream_end(&ss->stream);
+	loop_timer_set(ss->loop, &ss->expiry, loop_now(ss->loop) +
+	    SESSION_LINGER_MS);
+	if (ss->owner->nlingering > SESSION_LINGER_MAX &&
+	    (oldest = oldest_lingering(ss->owner)) != NULL)
+		session_free(oldest);
+}
+
+struct session *
+session_lingering(struct sessions *s, const char *id)
+{
+	struct session	*ss;
+
+	for (ss = s->list; ss != NULL; ss = ss->next)
+		if (ss->lingers && strcmp(ss->stream.id, id) == 0)
+			return ss;
+	return NULL;
+}
+
+void
+session_replace(struct sessions *s, const char *id)
+{
+	struct session	*ss = session_lingering(s, id);
+
+	if (ss != NULL && ss->client == NULL)
+		session_free(ss);
+}
+
+void
+session_unexpect(struct session *ss)
+{
+	ss->expected = false;
+}
+
+/* -- attached ---------------------------------------------------------------- */
 
 bool
 session_replay_flush(struct session *ss)

@@ -45,6 +45,8 @@ sessions_destroy(struct sessions *s)
 		next = ss->next;
 		if (session_running(ss))
 			session_kill(ss, NULL, NULL);
+		else if (ss->lingers && ss->client == NULL)
+			session_free(ss);
 	}
 	for (ss = s->list; ss != NULL; ss = ss->next)
 		ss->owner = NULL;
@@ -56,6 +58,7 @@ sessions_hangup(struct sessions *s)
 {
 	struct session	*ss;
 
+	s->stopping = true;
 	for (ss = s->list; ss != NULL; ss = ss->next)
 		if (session_running(ss))
 			task_signal(ss->task, SIGHUP);
@@ -64,7 +67,7 @@ sessions_hangup(struct sessions *s)
 size_t
 sessions_count(const struct sessions *s)
 {
-	return s->count;
+	return s->count - s->nlingering;
 }
 
 static void
@@ -76,9 +79,10 @@ session_unlink(struct session *ss)
 	if (ss->next != NULL)
 		ss->next->prevp = ss->prevp;
 	ss->owner->count--;
+	ss->owner->nlingering -= ss->lingers;
 }
 
-static void
+void
 session_free(struct session *ss)
 {
 	loop_later_cancel(ss->loop, &ss->end);
@@ -191,7 +195,11 @@ on_finished(void *arg, const struct reap_exit *e)
 	ss->state = SESSION_ENDED;
 	log_info("grpc-shell", "session %s: ended, status %d", ss->stream.id,
 	    reap_exit_code(e));
-	loop_later(ss->loop, &ss->end);
+	if (ss->expected && ss->client == NULL && ss->owner != NULL &&
+	    !ss->owner->stopping)
+		session_linger(ss);
+	else
+		loop_later(ss->loop, &ss->end);
 }
 
 static const struct task_ops shell_task = {
@@ -293,6 +301,7 @@ session_start(struct sessions *s, struct session **out,
 	struct session	*ss = NULL;
 	int		 r;
 
+	session_replace(s, spec->id);
 	if (id_taken(s, spec->id))
 		return -EEXIST;
 	if (spec->cols > SIZE_MAX_CELLS || spec->rows > SIZE_MAX_CELLS)
@@ -309,6 +318,7 @@ session_start(struct sessions *s, struct session **out,
 	ss->stream.kind = STREAM_SHELL;
 	ss->pty = spec->pty;
 	ss->keep = spec->keep;
+	ss->expected = spec->linger;
 	ss->client = cl;
 	ss->client_arg = arg;
 	ss->end.fn = session_tell_end;
@@ -364,7 +374,9 @@ take_input(struct session *ss, const void *p, size_t n)
 
 	if (n == 0)
 		return 0;
-	if ((r = task_input(ss->task, p, n)) == 0)
+	r = ss->input_rest ? task_input_rest(ss->task, p, n) :
+	    task_input(ss->task, p, n);
+	if (r == 0)
 		ss->stream.bytes_in += n;
 	return r;
 }
@@ -405,8 +417,14 @@ session_input(struct session *ss, const void *p, size_t n)
 bool
 session_input_full(const struct session *ss)
 {
-	return session_running(ss) &&
+	return session_running(ss) && !ss->input_rest &&
 	    task_input_full(ss->task);
+}
+
+void
+session_input_rest(struct session *ss)
+{
+	ss->input_rest = true;
 }
 
 void
@@ -419,9 +437,12 @@ session_input_end(struct session *ss)
 void
 session_resume(struct session *ss)
 {
-	if (session_running(ss) && session_replay_flush(ss) &&
-	    session_running(ss))
+	if (!session_replay_flush(ss))
+		return;
+	if (session_running(ss))
 		task_resume(ss->task);
+	else if (ss->lingers && ss->client != NULL)
+		loop_later(ss->loop, &ss->end);
 }
 
 int

@@ -45,6 +45,8 @@ struct session_rules {
 #define SESSION_TTL_NONE	0
 #define SESSION_LOCK_MS		30000	/* to use an acquired lock (AQ-03) */
 #define SESSION_LOCK_LEN	35u	/* "lk-" and 128 bits */
+#define SESSION_LINGER_MS	2000
+#define SESSION_LINGER_MAX	16u	/* of them, oldest go first */
 
 struct session_spec {
 	const char	*id;			/* valid, see stream.h */
@@ -58,6 +60,9 @@ struct session_spec {
 	bool		 pty;
 	uint32_t	 cols, rows;		/* 0: 80 and 24 (SH-04) */
 	bool		 keep;			/* detach when the client is lost */
+	/* Somebody will come for it: should it end before he does, what it
+	 * said waits SESSION_LINGER_MS for his session_attach(). */
+	bool		 linger;
 };
 
 /* nofile: what children get as RLIMIT_NOFILE; borrowed, NULL: ours. */
@@ -80,6 +85,10 @@ struct session *session_find(struct sessions *s, const char *id,
 
 /* For who owns the workspace, and so every session: NULL if unknown. */
 struct session *session_by_id(struct sessions *s, const char *id);
+/* One that has ended and lingers, for session_attach() only; or NULL. */
+struct session *session_lingering(struct sessions *s, const char *id);
+/* Nobody will come for it. */
+void	 session_unexpect(struct session *ss);
 /* To the shell's group; its client hears of the end as of any other. */
 int	 session_signal(struct session *ss, int signo);
 
@@ -89,6 +98,9 @@ int	 session_signal(struct session *ss, int signo);
  */
 int	 session_input(struct session *ss, const void *p, size_t n);
 bool	 session_input_full(const struct session *ss);
+/* The client is gone and what it left is the rest: until session_lost() it is
+ * taken while the queue is full, too.  Bounded by who calls, and 4 MiB. */
+void	 session_input_rest(struct session *ss);
 bool	 session_has_pty(const struct session *ss);
 void	 session_input_end(struct session *ss);	/* stdin; no-op on a PTY */
 void	 session_resume(struct session *ss);
@@ -143,7 +155,8 @@ struct session_attach {
 int	 session_attach_lock(struct sessions *s, struct session **out,
 	    const char *lock, const char *subject,
 	    const struct session_attach *at);
-/* Both steps in one.  0, -EBUSY, -ENOTTY, -EPERM. */
+/* Both steps in one; of a lingering one ended() follows the replay.  0,
+ * -EBUSY, -ENOTTY, -EPERM. */
 int	 session_attach(struct session *ss, const struct session_attach *at);
 
 struct session_info {

@@ -37,6 +37,9 @@ struct session {
 	char			*user;		/* it runs as */
 	char			*shell;		/* path, once it runs */
 	bool			 keep;		/* losing the client detaches */
+	bool			 expected;	/* nobody has attached yet */
+	bool			 lingers;	/* ENDED, and its output is kept */
+	bool			 input_rest;	/* no limit any more */
 	struct chord		 chord;
 	struct loop_timer	 chord_timer;	/* a lone Ctrl+A */
 	struct scrollback	 scrollback;
@@ -64,6 +67,8 @@ struct sessions {
 	struct session_rules rules;
 	struct session	*list;
 	size_t		 count;
+	size_t		 nlingering;		/* of them */
+	bool		 stopping;		/* nobody will attach any more */
 };
 
 /* Runs, or is about to. */
@@ -82,6 +87,12 @@ void	 session_detach_finish(struct session *ss);
 
 /* The client is gone and the session stays. */
 void	 session_leave(struct session *ss, int64_t ttl_ms);
+
+/* It has ended before its first client came. */
+void	 session_linger(struct session *ss);
+/* A new session has the name of one that lingers. */
+void	 session_replace(struct sessions *s, const char *id);
+void	 session_free(struct session *ss);
 
 /* Sends what a new client is owed; true when nothing is left. */
 bool	 session_replay_flush(struct session *ss);

@@ -534,13 +534,21 @@ task_create(struct task **out, struct loop *l, struct reap *r,
 int
 task_input(struct task *t, const void *p, size_t n)
 {
-	int	r;
-
 	if (t->input_gone || t->input_ended)
 		return -EPIPE;
 	if (t->input.len >= TASK_INPUT_MAX ||
 	    (n > TASK_INPUT_PIECE && total_full(t)))
 		return -ENOBUFS;
+	return task_input_rest(t, p, n);
+}
+
+int
+task_input_rest(struct task *t, const void *p, size_t n)
+{
+	int	r;
+
+	if (t->input_gone || t->input_ended)
+		return -EPIPE;
 	if ((r = buf_put(&t->input, p, n)) < 0)
 		return r;
 	/* Behind older bytes it has to wait, else it needn't. */

@@ -68,6 +68,9 @@ void	 task_share_input(struct task *t, size_t *total);
  * stdin is gone (input is then dropped, EX-11), -ENOMEM.
  */
 int	 task_input(struct task *t, const void *p, size_t n);
+/* The same, also when it is full: the rest of somebody who has gone.
+ * -ENOBUFS where TASK_INPUT_MAX and 4 MiB wait. */
+int	 task_input_rest(struct task *t, const void *p, size_t n);
 /* Wait for writable() before the next piece. */
 bool	 task_input_full(const struct task *t);
 size_t	 task_input_queued(const struct task *t);

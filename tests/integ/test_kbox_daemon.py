@@ -158,6 +158,14 @@ def test_a_command_that_ends_at_once_is_no_error(on):
         assert end(p) == 0
 
 
+def test_a_command_that_ends_at_once_is_heard(on):
+    for i in range(50):
+        p = on("shell", "--", "echo", "hello-%d" % i)
+        p.expect_exact("hello-%d\r\n" % i)
+        p.expect(r"\[\S+ has ended\]")
+        assert end(p) == 0
+
+
 def test_one_client_at_a_time(session, on, kbox):
     p = session("busy", "sh")
     p.sendline("echo ready-$((1 + 1))")

@@ -278,6 +278,111 @@ def test_input_is_not_lost_when_the_shell_is_slow(path):
         t.expect(hashlib.sha256(data[:3000000]).hexdigest().encode())
 
 
+@pytest.mark.parametrize("most", [
+    (1 << 20) + extra for extra in (90000, 110000, 130000)] + [4 << 20])
+def test_what_a_client_left_reaches_a_shell_that_is_slow(path, most):
+    """More than the shell's queue takes, and he is gone before it reads."""
+    id = start(path, command="stty raw -echo; echo go; read x; sleep 1; "
+                             "stty min 0 time 10; sha256sum; cat")
+    block = bytes(range(20, 250)) * 1000
+    sent = 0
+    with Sitting(path, id) as t:
+        t.expect(b"go")
+        t.send(b"\n")
+        seen = hashlib.sha256()
+        t.sock.settimeout(0.3)
+        try:
+            while sent < most:
+                n = t.sock.send(block[:most - sent])
+                seen.update(block[:n])
+                sent += n
+        except TimeoutError:
+            pass
+    assert (1 << 20) < sent < 4 << 20
+    harness.eventually(lambda: stream(path, id)["status"] == "DETACHED",
+                       "detached")
+    assert stream(path, id)["bytes_in"] == sent + 1
+    with Sitting(path, id) as t:
+        t.expect(seen.hexdigest().encode())
+
+
+# -- ended before anybody came -----------------------------------------------------
+
+def ended(path, **wish):
+    id = start(path, **wish)
+    harness.eventually(lambda: stream(path, id)["status"] == "STOPPED",
+                       "it has ended")
+    return id
+
+
+def last_words(path, id):
+    with Sitting(path, id) as t:
+        return t.rest()
+
+
+def test_a_command_that_ended_before_the_attach_is_heard(path):
+    id = ended(path, command="echo hello; exit 3")
+    assert get(path, "/shells?all=true").json == []
+    assert last_words(path, id) == b"hello\r\n"
+    assert attach_status(path, id) == 404, "once"
+
+
+def test_all_of_its_output_is_heard(path):
+    id = ended(path, command="seq 30000")
+    assert last_words(path, id) == b"".join(
+        b"%d\r\n" % i for i in range(1, 30001))
+
+
+def test_one_that_ended_in_silence_just_ends(path):
+    assert last_words(path, ended(path, command="true")) == b""
+
+
+def test_an_ended_one_is_forgotten_after_two_seconds(path):
+    id = ended(path, command="echo hello")
+    at = time.monotonic()
+    time.sleep(1)
+    if time.monotonic() - at < 1.8:
+        assert ask(path, "POST", API + "/shells/%s/detach" % id).status == 400
+        assert ask(path, "DELETE", API + "/shells/" + id).status == 404
+    rest.sleep_until(at + 2.2)
+    assert attach_status(path, id) == 404
+
+
+def test_its_name_is_free_at_once(path):
+    ended(path, name="again", command="echo one")
+    ended(path, name="again", command="echo two")
+    assert last_words(path, "again") == b"two\r\n"
+
+
+def test_a_deleted_one_is_not_kept(path):
+    id = start(path, command="echo hello; exec cat")
+    assert ask(path, "DELETE", API + "/shells/" + id).status == 204
+    assert attach_status(path, id) == 404
+
+
+def test_one_that_was_attached_once_is_not_kept(path):
+    id = start(path, command="echo hello; sleep 0.5")
+    with Sitting(path, id) as t:
+        t.expect(b"hello")
+    harness.eventually(lambda: stream(path, id)["status"] == "STOPPED",
+                       "it has ended")
+    assert attach_status(path, id) == 404
+
+
+def test_no_more_than_16_are_kept(path):
+    ids = [start(path, command="echo hello") for _ in range(20)]
+    harness.eventually(lambda: all(stream(path, i)["status"] == "STOPPED"
+                                   for i in ids), "all have ended")
+    kept = [attach_status(path, i) == 101 for i in ids]
+    assert sum(kept) <= 16 and not any(kept[:4])
+
+
+def test_stopping_does_not_wait_for_ended_ones(start_daemon):
+    d = start_daemon(config=CONFIG)
+    ended(d.rest_sock, command="echo hello")
+    d.stop()
+
+
 # -- detach -----------------------------------------------------------------------
 
 def test_detach_lets_a_grpc_client_go(path, daemon):
