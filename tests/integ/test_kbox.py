@@ -1,7 +1,7 @@
 """kbox as people and scripts meet it, against a fake workspace API.
 
-Every command: table, JSON, --help, exit status, no daemon, no permission.
-Sessions, the picker and screens are in test_kbox_terminal.py.
+What all commands have to do is in test_kbox_matrix.py; sessions, the picker
+and screens are in test_kbox_terminal.py.
 """
 
 import json
@@ -17,18 +17,6 @@ import harness
 
 OK, FAILED, USAGE, NOT_FOUND, NO_DAEMON, NO_API, REFUSED = range(7)
 API = "/api/v1"
-
-# Commands that ask the daemon, with words that make them do it.
-ASKING = {
-    "streams": [], "shells": [], "info": [], "uptime": [], "logs": [],
-    "splash": [], "profile": [], "user": ["name"], "init-status": [],
-    "detach": ["sh-web-1"], "kill": ["sh-web-1"], "shell": ["--detached"],
-    "last": [], "apps": [], "credentials": ["git"],
-    "validate": ["/etc/passwd"], "shutdown": [],
-}
-NEEDS_API = ("last", "credentials", "validate", "shutdown")
-EVERY = sorted(list(ASKING) + ["attach", "passwd", "completion", "help",
-                               "version"])
 
 
 @pytest.fixture(scope="module")
@@ -95,65 +83,9 @@ def bad(result, status, *texts):
 
 # ---- what all commands share ------------------------------------------------
 
-@pytest.mark.parametrize("command", EVERY)
-def test_every_command_has_help(binary, command):
-    text = good(call(binary, command, "--help"))
-    assert text.startswith("usage: kbox %s " % command)
-    assert good(call(binary, command, "-h")) == text
-    assert good(call(binary, "help", command)) == text
-    assert "--socket" in text
-
-
-@pytest.mark.parametrize("command", sorted(ASKING))
-def test_no_daemon_is_said_and_has_its_status(binary, tmp_path, command):
-    r = call(binary, command, "--socket", tmp_path / "none", *ASKING[command])
-    bad(r, NO_DAEMON, "cannot reach the daemon at", "No such file",
-        "is k8shelld running?")
-
-
-def test_a_socket_left_behind_is_told_from_a_missing_one(kbox, fake):
-    fake.stop_listening()
-    bad(kbox("streams"), NO_DAEMON, "Connection refused", "has ended")
-
-
-@pytest.mark.parametrize("command", sorted(ASKING))
-def test_no_permission(binary, fake, command):
-    if os.geteuid() != 0:
-        pytest.skip("needs root to be somebody else")
-    os.chmod(os.path.dirname(fake.path), 0o755)
-    parent = os.path.dirname(fake.path)
-    while parent != "/":
-        os.chmod(parent, os.stat(parent).st_mode | 0o011)
-        parent = os.path.dirname(parent)
-    os.chmod(fake.path, 0o600)
-    words = [w for w in ASKING[command] if w != "/etc/passwd"]
-    if command == "validate":
-        words = ["/etc/hostname"]
-    r = call(harness.BINARY, "kbox", command, "--socket", fake.path, *words,
-             user=harness.UID, group=harness.GID, cwd="/")
-    bad(r, NO_DAEMON, "Permission denied", "belongs to uid 0, you are uid")
-
-
-@pytest.mark.parametrize("command", sorted(set(ASKING) - {"kill"}))
-def test_a_refusal_has_its_status(kbox, fake, command):
-    """403 is policy; the daemon's sentence is shown."""
-    targets = {
-        "streams": "GET /streams", "shells": "GET /streams",
-        "info": "GET /sysinfo", "uptime": "GET /sysinfo", "logs": "GET /logs",
-        "splash": "GET /splash", "profile": "GET /profile",
-        "user": "GET /profile", "init-status": "GET /initscripts",
-        "detach": "POST /shells/sh-web-1/detach", "shell": "POST /shells",
-        "last": "GET /sessions", "apps": "GET /apps",
-        "credentials": "GET /creds", "validate": "POST /validate",
-        "shutdown": "POST /shutdown"}
-    method, path = targets[command].split()
-    fake.replies["%s %s%s" % (method, API, path)] = (403, "not for you")
-    bad(kbox(command, *ASKING[command]), REFUSED, "not for you (HTTP 403)")
-
-
 def test_kbox_alone_shows_all_commands(binary):
     text = good(call(binary))
-    for command in EVERY:
+    for command in ("streams", "attach", "help"):
         assert re.search(r"^  %s +\S" % command, text, re.M), command
     assert "__complete" not in text
     assert good(call(binary, "--help")) == text == good(call(binary, "help"))
@@ -594,10 +526,10 @@ def test_weakness_7_2_2_no_terminal_hurts_no_session(kbox, fake, command):
 
 # ---- what is not configured ------------------------------------------------------
 
-@pytest.mark.parametrize("command", NEEDS_API)
+@pytest.mark.parametrize("command", [
+    "last", "credentials git", "validate /etc/passwd", "shutdown"])
 def test_what_needs_the_api_server_says_so(kbox, fake, command):
-    bad(kbox(command, *ASKING[command]), NO_API,
-        "the API server is not configured")
+    bad(kbox(*command.split()), NO_API, "the API server is not configured")
 
 
 def test_weakness_7_2_4_last(kbox, fake):
