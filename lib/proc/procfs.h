@@ -19,6 +19,7 @@
 struct procfs_stat {
 	pid_t	 pid, ppid, pgid, sid;
 	char	 state;			/* 'R', 'S', 'D', 'T', 'Z', ... */
+	unsigned threads;		/* field 20 */
 	uint64_t start;			/* field 22, ticks since boot */
 	char	 name[PROCFS_NAME_MAX];
 };
@@ -30,7 +31,10 @@ int	 procfs_parse_stat(const char *text, size_t n,
 /* 0, -ESRCH, or -errno. */
 int	 procfs_stat(const char *root, pid_t pid, struct procfs_stat *out);
 
-/* Gone, or as good as gone: Z, X, x (K8). */
+/*
+ * Gone, or as good as gone: Z, X, x (K8).  Not so while other threads live on
+ * after the first one has ended: it is shown as Z then, too.
+ */
 bool	 procfs_dead(const struct procfs_stat *s);
 
 typedef bool procfs_pid_fn(void *arg, pid_t pid);	/* false stops */
@@ -43,13 +47,20 @@ typedef bool procfs_pid_fn(void *arg, pid_t pid);	/* false stops */
 int	 procfs_children(const char *root, pid_t pid, procfs_pid_fn *fn,
 	    void *arg);
 
+/* The same of one thread: enough where there is only one. */
+int	 procfs_thread_children(const char *root, pid_t pid, pid_t tid,
+	    procfs_pid_fn *fn, void *arg);
+
 /* Every process.  0 or -errno. */
 int	 procfs_each(const char *root, procfs_pid_fn *fn, void *arg);
 
 /* SIGHUP ignored: nohup(1).  1, 0, or -errno. */
 int	 procfs_ignores(const char *root, pid_t pid, int signo);
 
-/* Arguments with blanks between, terminated, cut to what fits. */
+/*
+ * Arguments with blanks between, terminated, cut to what fits; "" of a zombie.
+ * 0, -ESRCH, or -errno.
+ */
 int	 procfs_cmdline(const char *root, pid_t pid, char *out,
 	    size_t outlen);
 

@@ -6,11 +6,11 @@
 #include "base/str.h"
 #include "proc/cgroup.h"
 #include "proc/procfile.h"
+#include "proc/procfs.h"
 #include "proc/sysinfo.h"
 
 #define TEXT_MAX	1024	/* the lines we want come first */
 #define PATH_LEN	512
-#define START_FIELD	22
 #define UPTIME_MAX	(UINT64_C(1) << 40)	/* seconds */
 #define TICKS_MAX	(UINT64_C(1) << 60)
 
@@ -40,11 +40,15 @@ word_number(const char *text, unsigned n, uint64_t *v)
 int
 sysinfo_start_ticks(const char *text, uint64_t *ticks)
 {
-	const char	*p = strrchr(text, ')');
+	struct procfs_stat	s;
+	int			r;
 
-	/* Behind the name comes field 3. */
-	return p == NULL ? -EINVAL :
-	    word_number(p + 1, START_FIELD - 3, ticks);
+	if ((r = procfs_parse_stat(text, strlen(text), &s)) < 0)
+		return r;
+	if (s.start > TICKS_MAX)
+		return -EINVAL;
+	*ticks = s.start;
+	return 0;
 }
 
 int
