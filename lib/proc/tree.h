@@ -26,6 +26,11 @@
 
 #include "proc/procfs.h"
 
+struct tree_sys;			/* tree_impl.h: for tests */
+
+/* Beyond them, or half of RLIMIT_NOFILE, number and start time have to do. */
+#define TREE_PIDFDS_MAX	30000u
+
 /* Who is meant.  Strings are borrowed while the scope is in use. */
 struct tree_scope {
 	pid_t	 shim;			/* 0: none, or gone */
@@ -34,6 +39,7 @@ struct tree_scope {
 	pid_t	 session;		/* its session, and its marker: how */
 	const char *marker;		/* ours are told apart, "NAME=value"
 					 * or NULL */
+	const struct tree_sys *sys;	/* NULL: the kernel */
 };
 
 struct tree_member {
@@ -42,15 +48,33 @@ struct tree_member {
 	bool	 dead;
 	uint8_t	 told;			/* the caller's: signals it got */
 	size_t	 seen;			/* last walk that saw it */
+	uint32_t up, size, slot;	/* the walk's */
 };
 
-/* Members in post-order of the walk that found them: children first (T7). */
+/*
+ * Members in post-order of the walk that found them: children first (T7).
+ * Among them are some that were dead when first seen.
+ */
 struct tree {
 	struct tree_member *member;
 	size_t	 n, cap;
 	size_t	 walks, live;
-	uint32_t *index;		/* by pid and start, open addressing */
+	size_t	 changes;		/* who the last walk met first, dead
+					 * or alive, or saw vanish: none and
+					 * nobody alive is an empty walk */
+	bool	 shim;			/* the last walk found it alive */
+	pid_t	 shim_group;
+	uint32_t *index;		/* by pid, open addressing */
 	size_t	 nindex;
+	size_t	 npidfds, max_pidfds;
+	bool	 no_pidfds;		/* the kernel has none for us */
+	int	 spare[2];		/* + 1; kept to read /proc with when
+					 * there are no descriptors left */
+	const struct tree_sys *sys;
+	/* New members get it before their children are read (SIGSTOP: they
+	 * can't get more of them then); 0: none.  Sets `told` bits. */
+	int	 greet;
+	uint8_t	 greet_told;
 };
 
 /* Zeroed memory is an empty tree. */
@@ -59,10 +83,14 @@ void	 tree_finish(struct tree *t);
 /*
  * One walk: new members are appended, known ones brought up to date, the dead
  * marked.  Never process 1, ourselves, the shim, or anybody outside (K11).
- * Iterative; bounded by what lives.  Returns how many are new, or -errno
- * (-ENOMEM, -EMFILE: what was found so far is in the tree).
+ * Iterative; bounded by what lives.  Indices of known members stay, their
+ * addresses don't.  Returns how many are new, or -errno (-ENOMEM, -EMFILE: what
+ * was found so far is in the tree).
  */
 int	 tree_walk(struct tree *t, const struct tree_scope *scope);
+
+/* Member i is dead: gives its pidfd back.  Nothing if it was known. */
+void	 tree_bury(struct tree *t, size_t i);
 
 /*
  * To the very process that was found.  0, -ESRCH (it is dead now), -EPERM.
@@ -71,8 +99,9 @@ int	 tree_signal(struct tree *t, size_t i, int signo);
 
 /*
  * To a whole process group of t's members, by one call that hits even who
- * was forked a moment ago.  Only while a member is seen alive in it, and never
- * our own group or one that isn't a group of the job.  0, -ESRCH, -EPERM.
+ * was forked a moment ago.  Only while a member is seen alive in it (best one
+ * stopped by us, that can't leave it meanwhile), and never our own group, the
+ * shim's, or any of our own session.  0, -ESRCH, -EPERM.
  */
 int	 tree_signal_group(struct tree *t, pid_t pgid, int signo);
 

@@ -1,0 +1,758 @@
+/* See tree.h. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/str.h"
+#include "proc/tree.h"
+#include "proc/tree_impl.h"
+
+#define NOBODY		UINT32_MAX	/* "up" of those right below us */
+#define MEMBERS_MAX	(UINT32_MAX / 4)
+#define MARKER_MAX	256
+
+/* PIDFD_SIGNAL_PROCESS_GROUP, Linux 6.9. */
+#define SEND_TO_GROUP	4u
+
+/* For a kernel without children files: who is whose. */
+struct kin {
+	pid_t	 ppid, pid;
+};
+
+struct walk {
+	struct tree *t;
+	const struct tree_scope *scope;
+	pid_t	 self, sid;
+	uint32_t *queue;		/* members whose children to read */
+	size_t	 head, nqueue, cqueue;
+	pid_t	*kid;			/* of one process */
+	size_t	 nkids, ckids;
+	struct kin *kin;		/* by ppid; NULL: not needed so far */
+	size_t	 nkin, ckin;
+	bool	 nomem;
+};
+
+/* Room for one more in an array that doubles.  0 or -ENOMEM. */
+static int
+reserve(void *array, size_t n, size_t *cap, size_t size)
+{
+	void	**p = array, *mem;
+	size_t	 want = *cap > 0 ? *cap * 2 : 64;
+
+	if (n < *cap)
+		return 0;
+	if (n >= MEMBERS_MAX || (mem = realloc(*p, want * size)) == NULL)
+		return -ENOMEM;
+	*p = mem;
+	*cap = want;
+	return 0;
+}
+
+/* -- the index ------------------------------------------------------------ */
+
+static size_t
+slot_of(const struct tree *t, pid_t pid)
+{
+	return ((uint32_t)pid * 2654435761u >> 4) & (t->nindex - 1);
+}
+
+/* There is a free slot. */
+static void
+index_put(struct tree *t, size_t i)
+{
+	size_t	at = slot_of(t, t->member[i].stat.pid);
+
+	while (t->index[at] != 0)
+		at = (at + 1) & (t->nindex - 1);
+	t->index[at] = (uint32_t)i + 1;
+}
+
+static void
+index_fill(struct tree *t)
+{
+	size_t	i;
+
+	memset(t->index, 0, t->nindex * sizeof *t->index);
+	for (i = 0; i < t->n; i++)
+		index_put(t, i);
+}
+
+/* Room for one more.  0 or -ENOMEM. */
+static int
+index_reserve(struct tree *t)
+{
+	size_t		 n = t->nindex > 0 ? t->nindex * 2 : 128;
+	uint32_t	*mem;
+
+	if (t->n * 2 < t->nindex)
+		return 0;
+	if ((mem = realloc(t->index, n * sizeof *mem)) == NULL)
+		return -ENOMEM;
+	t->index = mem;
+	t->nindex = n;
+	index_fill(t);
+	return 0;
+}
+
+/*
+ * The living member with that number; start: or the dead one of that time.
+ * NULL: none.
+ */
+static struct tree_member *
+find(const struct tree *t, pid_t pid, const uint64_t *start)
+{
+	struct tree_member	*m;
+	size_t			 at;
+
+	if (t->nindex == 0)
+		return NULL;
+	for (at = slot_of(t, pid); t->index[at] != 0;
+	    at = (at + 1) & (t->nindex - 1)) {
+		m = &t->member[t->index[at] - 1];
+		if (m->stat.pid == pid && (start != NULL ?
+		    m->stat.start == *start : !m->dead))
+			return m;
+	}
+	return NULL;
+}
+
+/* -- identity ------------------------------------------------------------- */
+
+static void
+close_spares(struct tree *t)
+{
+	size_t	i;
+
+	for (i = 0; i < ARRAY_LEN(t->spare); i++) {
+		if (t->spare[i] > 0)
+			close(t->spare[i] - 1);
+		t->spare[i] = 0;
+	}
+}
+
+/* As many as are open at once while a thread's children are read. */
+static void
+open_spares(struct tree *t)
+{
+	size_t	i;
+
+	for (i = 0; i < ARRAY_LEN(t->spare); i++)
+		if (t->spare[i] == 0)
+			t->spare[i] = open("/", O_PATH | O_CLOEXEC) + 1;
+}
+
+/* Whether to try again, with what was spared for it. */
+static bool
+out_of_fds(struct tree *t, int r)
+{
+	if ((r != -EMFILE && r != -ENFILE) || t->spare[0] == 0)
+		return false;
+	close_spares(t);
+	t->no_pidfds = true;
+	return true;
+}
+
+static int
+look_at(struct tree *t, pid_t pid, struct procfs_stat *st)
+{
+	int	r;
+
+	do
+		r = t->sys->stat(t->sys->arg, t->sys->root, pid, st);
+	while (out_of_fds(t, r));
+	return r;
+}
+
+static void
+step(const struct tree *t, enum tree_step what, pid_t pid)
+{
+	t->sys->step(t->sys->arg, what, pid);
+}
+
+/*
+ * Whether the number still is his: as long as his pidfd leads to somebody,
+ * dead or alive, nobody else can have it.
+ */
+static bool
+holds(struct tree *t, const struct tree_member *m)
+{
+	struct procfs_stat	st;
+	int			r;
+
+	if (m->pidfd >= 0) {
+		r = t->sys->send(t->sys->arg, m->pidfd, 0, 0);
+		if (r != -ENOSYS)
+			return r != -ESRCH;
+	}
+	return look_at(t, m->stat.pid, &st) == 0 && st.start == m->stat.start;
+}
+
+/* Ends as soon as the whole process, not only its first thread, has. */
+static bool
+pidfd_ended(int fd)
+{
+	struct pollfd	p = { .fd = fd, .events = POLLIN };
+
+	return poll(&p, 1, 0) == 1;
+}
+
+static void
+mark_dead(struct tree *t, struct tree_member *m)
+{
+	if (!m->dead) {
+		m->dead = true;
+		t->live--;
+	}
+}
+
+/* Brings a member up to date; false: dead. */
+static bool
+refresh(struct tree *t, struct tree_member *m)
+{
+	struct procfs_stat	st;
+	int			r;
+
+	if (m->pidfd >= 0 && pidfd_ended(m->pidfd)) {
+		mark_dead(t, m);
+		return false;
+	}
+	if ((r = look_at(t, m->stat.pid, &st)) == 0 &&
+	    st.start == m->stat.start && !procfs_dead(&st)) {
+		m->stat = st;
+		return true;
+	}
+	/* Anything else but his end says nothing: no descriptor left. */
+	if (r == 0 || r == -ESRCH)
+		mark_dead(t, m);
+	return !m->dead;
+}
+
+static void
+set_max_pidfds(struct tree *t)
+{
+	struct rlimit	rl;
+
+	t->max_pidfds = TREE_PIDFDS_MAX;
+	if (getrlimit(RLIMIT_NOFILE, &rl) == 0 &&
+	    rl.rlim_cur / 2 < TREE_PIDFDS_MAX)
+		t->max_pidfds = (size_t)rl.rlim_cur / 2;
+}
+
+/* A pidfd, -1: number and start time have to do, or -ESRCH. */
+static int
+bind_pid(struct tree *t, pid_t pid)
+{
+	int	fd;
+
+	if (t->max_pidfds == 0)
+		set_max_pidfds(t);
+	if (t->no_pidfds || t->npidfds >= t->max_pidfds)
+		return -1;
+	fd = t->sys->open(t->sys->arg, pid);
+	if (fd >= 0) {
+		t->npidfds++;
+		return fd;
+	}
+	if (fd != -ESRCH && fd != -EINVAL)
+		t->no_pidfds = true;
+	return fd == -ESRCH || fd == -EINVAL ? -ESRCH : -1;
+}
+
+static void
+unbind(struct tree *t, struct tree_member *m)
+{
+	if (m->pidfd < 0)
+		return;
+	close(m->pidfd);
+	m->pidfd = -1;
+	t->npidfds--;
+}
+
+/* -- who belongs to it ---------------------------------------------------- */
+
+/* A living member is in that session, so its number is nobody else's. */
+static bool
+session_seen(const struct walk *w, pid_t sid)
+{
+	const struct tree	*t = w->t;
+	size_t			 i;
+
+	for (i = 0; i < t->n; i++)
+		if (!t->member[i].dead && t->member[i].stat.sid == sid)
+			return true;
+	return false;
+}
+
+enum marked { MARKED, UNMARKED, OTHERS };
+
+/* Whether it bears the job's marker, none, or another job's. */
+static enum marked
+marked(const struct walk *w, pid_t pid)
+{
+	const char	*marker = w->scope->marker, *eq;
+	char		 name[MARKER_MAX], value[MARKER_MAX];
+	int		 r;
+
+	if (marker == NULL || (eq = strchr(marker, '=')) == NULL ||
+	    (size_t)(eq - marker) >= sizeof name)
+		return UNMARKED;
+	memcpy(name, marker, (size_t)(eq - marker));
+	name[eq - marker] = '\0';
+	r = procfs_environ(w->t->sys->root, pid, name, value, sizeof value);
+	if (r == 1)
+		return strcmp(value, eq + 1) == 0 ? MARKED : OTHERS;
+	return r == -ENAMETOOLONG ? OTHERS : UNMARKED;
+}
+
+/* For our own children, where there is no shim to tell whose they are. */
+static bool
+belongs(const struct walk *w, const struct procfs_stat *st)
+{
+	if (st->pid == w->scope->leader)
+		return true;
+	switch (marked(w, st->pid)) {
+	case MARKED:
+		return true;
+	case OTHERS:
+		return false;
+	default:
+		return st->sid > 1 && st->sid != w->sid &&
+		    (st->sid == w->scope->session || session_seen(w, st->sid));
+	}
+}
+
+/* -- the walk ------------------------------------------------------------- */
+
+static bool
+push_kid(void *arg, pid_t pid)
+{
+	struct walk	*w = arg;
+
+	if (reserve(&w->kid, w->nkids, &w->ckids, sizeof *w->kid) < 0) {
+		w->nomem = true;
+		return false;
+	}
+	w->kid[w->nkids++] = pid;
+	return true;
+}
+
+static bool
+push_kin(void *arg, pid_t pid)
+{
+	struct walk		*w = arg;
+	struct procfs_stat	 st;
+
+	if (look_at(w->t, pid, &st) < 0)
+		return true;
+	if (reserve(&w->kin, w->nkin, &w->ckin, sizeof *w->kin) < 0) {
+		w->nomem = true;
+		return false;
+	}
+	w->kin[w->nkin++] = (struct kin){ st.ppid, pid };
+	return true;
+}
+
+static int
+compare_kin(const void *a, const void *b)
+{
+	const struct kin	*x = a, *y = b;
+
+	return (x->ppid > y->ppid) - (x->ppid < y->ppid);
+}
+
+/* Children by a look at everybody (T2); one look serves the whole walk. */
+static int
+list_kin(struct walk *w, pid_t ppid)
+{
+	size_t	low = 0, high, mid;
+	int	r;
+
+	if (w->kin == NULL) {
+		r = procfs_each(w->t->sys->root, push_kin, w);
+		if (r < 0 || w->nomem)
+			return r < 0 ? r : -ENOMEM;
+		if (w->kin == NULL)
+			return 0;
+		qsort(w->kin, w->nkin, sizeof *w->kin, compare_kin);
+	}
+	for (high = w->nkin; low < high; ) {
+		mid = low + (high - low) / 2;
+		if (w->kin[mid].ppid < ppid)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	for (; low < w->nkin && w->kin[low].ppid == ppid; low++)
+		push_kid(w, w->kin[low].pid);
+	return 0;
+}
+
+/* What is about us; the rest is about one process, and the walk goes on. */
+static bool
+ends_walk(int r)
+{
+	return r == -ENOMEM || r == -EMFILE || r == -ENFILE;
+}
+
+static int
+read_kids(struct walk *w, pid_t pid, unsigned threads)
+{
+	const char	*root = w->t->sys->root;
+	int		 r = -ENOSYS;
+
+	w->nkids = 0;
+	if (w->kin == NULL)
+		r = threads == 1 ?
+		    procfs_thread_children(root, pid, pid, push_kid, w) :
+		    procfs_children(root, pid, push_kid, w);
+	if (r == -ENOSYS) {
+		w->nkids = 0;
+		r = list_kin(w, pid);
+	}
+	return r;
+}
+
+/* threads: as known; more than one, or 0, are looked for. */
+static int
+list_kids(struct walk *w, pid_t pid, unsigned threads)
+{
+	int	r;
+
+	do
+		r = read_kids(w, pid, threads);
+	while (out_of_fds(w->t, r));
+	step(w->t, TREE_LISTED, pid);
+	return w->nomem ? -ENOMEM : ends_walk(r) ? r : 0;
+}
+
+static int
+enqueue(struct walk *w, struct tree_member *m)
+{
+	if (reserve(&w->queue, w->nqueue, &w->cqueue, sizeof *w->queue) < 0)
+		return -ENOMEM;
+	m->seen = w->t->walks;
+	w->queue[w->nqueue++] = (uint32_t)(m - w->t->member);
+	return 0;
+}
+
+static int
+append(struct walk *w, const struct tree_member *new)
+{
+	struct tree		*t = w->t;
+	struct tree_member	*m;
+
+	if (reserve(&t->member, t->n, &t->cap, sizeof *t->member) < 0 ||
+	    reserve(&w->queue, w->nqueue, &w->cqueue, sizeof *w->queue) < 0 ||
+	    index_reserve(t) < 0)
+		return -ENOMEM;
+	m = &t->member[t->n];
+	*m = *new;
+	index_put(t, t->n++);
+	t->changes++;
+	if (m->dead)
+		return 0;
+	t->live++;
+	step(t, TREE_VERIFIED, m->stat.pid);
+	if (t->greet != 0 && tree_signal(t, t->n - 1, t->greet) == 0)
+		m->told |= t->greet_told;
+	return enqueue(w, m);
+}
+
+/* Whether the one by whom a child was found is the one we know (T8). */
+static bool
+parent_holds(const struct walk *w, uint32_t up)
+{
+	return up == NOBODY || holds(w->t, &w->t->member[up]);
+}
+
+/* 1: m is a new member, maybe a dead one; 0: it isn't; or -errno. */
+static int
+verify(const struct walk *w, struct tree_member *m, pid_t pid, pid_t ppid)
+{
+	struct tree	*t = w->t;
+	int		 r;
+
+	step(t, TREE_BOUND, pid);
+	if ((r = look_at(t, pid, &m->stat)) < 0 && ends_walk(r))
+		return r;
+	if (r == 0 && m->stat.ppid == ppid && m->up == NOBODY && !t->shim &&
+	    !belongs(w, &m->stat))
+		return 0;
+	if (r < 0 || m->stat.ppid != ppid || !holds(t, m) ||
+	    !parent_holds(w, m->up)) {
+		t->changes++;
+		return 0;
+	}
+	m->dead = procfs_dead(&m->stat);
+	return !m->dead || find(t, pid, &m->stat.start) == NULL;
+}
+
+/* Binds him, then looks at him, then trusts (T8). */
+static int
+adopt_new(struct walk *w, pid_t pid, pid_t ppid, uint32_t up)
+{
+	struct tree_member	m = { .up = up };
+	struct tree		*t = w->t;
+	int			 r;
+
+	if ((m.pidfd = bind_pid(t, pid)) == -ESRCH) {
+		t->changes++;
+		return 0;
+	}
+	r = verify(w, &m, pid, ppid);
+	if (r != 1 || m.dead)
+		unbind(t, &m);
+	if (r == 1 && (r = append(w, &m)) < 0)
+		unbind(t, &m);
+	return r;
+}
+
+/* up: the member below whom pid was listed, or NOBODY. */
+static int
+adopt(struct walk *w, pid_t pid, pid_t ppid, uint32_t up)
+{
+	struct tree_member	*m;
+	struct tree		*t = w->t;
+
+	if (pid <= 1 || pid == w->self || pid == w->scope->shim)
+		return 0;
+	if ((m = find(t, pid, NULL)) != NULL && m->seen == t->walks)
+		return 0;
+	if (m != NULL && refresh(t, m))
+		return enqueue(w, m);
+	return adopt_new(w, pid, ppid, up);
+}
+
+static int
+adopt_kids(struct walk *w, pid_t ppid, uint32_t up)
+{
+	size_t	i;
+	int	r = 0;
+
+	for (i = 0; i < w->nkids && r == 0; i++)
+		r = adopt(w, w->kid[i], ppid, up);
+	return r;
+}
+
+/* The shim isn't collected before we do it: its number is safe. */
+static void
+look_at_shim(struct walk *w)
+{
+	struct procfs_stat	st;
+
+	w->t->shim = w->scope->shim > 1 &&
+	    look_at(w->t, w->scope->shim, &st) == 0 &&
+	    st.ppid == w->self && !procfs_dead(&st);
+	if (w->t->shim)
+		w->t->shim_group = st.pgid;
+}
+
+static int
+walk_roots(struct walk *w)
+{
+	pid_t	pid;
+	int	r;
+
+	look_at_shim(w);
+	pid = w->t->shim ? w->scope->shim : w->self;
+	if ((r = list_kids(w, pid, 0)) < 0)
+		return r;
+	return adopt_kids(w, pid, NOBODY);
+}
+
+static int
+walk_queue(struct walk *w)
+{
+	struct tree_member	*m;
+	uint32_t		 i;
+	pid_t			 pid;
+	int			 r = 0;
+
+	while (w->head < w->nqueue && r == 0) {
+		i = w->queue[w->head++];
+		m = &w->t->member[i];
+		pid = m->stat.pid;
+		if ((r = list_kids(w, pid, m->stat.threads)) == 0)
+			r = adopt_kids(w, pid, i);
+	}
+	return r;
+}
+
+/* A list may have left out somebody we know: he has children all the same. */
+static int
+walk_unseen(struct walk *w)
+{
+	struct tree		*t = w->t;
+	struct tree_member	*m;
+	size_t			 i;
+	int			 r = 0;
+
+	for (i = 0; i < t->n && r == 0; i++) {
+		m = &t->member[i];
+		if (!m->dead && m->seen != t->walks && refresh(t, m))
+			r = enqueue(w, m);
+	}
+	return r;
+}
+
+/*
+ * Members from `first` on stand as they were found, parents in front.  Each
+ * gets the last place of the stretch that it fills with all below it.
+ */
+static void
+set_places(struct tree *t, size_t first)
+{
+	struct tree_member	*m = t->member, *up;
+	uint32_t		 free_slot = (uint32_t)first, *next;
+	size_t			 i;
+
+	for (i = first; i < t->n; i++) {
+		m[i].size = 1;
+		if (m[i].up < first)
+			m[i].up = NOBODY;	/* somebody known before */
+	}
+	for (i = t->n; i-- > first; )
+		if (m[i].up != NOBODY)
+			m[m[i].up].size += m[i].size;
+	for (i = first; i < t->n; i++) {
+		up = m[i].up != NOBODY ? &m[m[i].up] : NULL;
+		next = up != NULL ? &up->slot : &free_slot;
+		m[i].slot = *next;
+		*next += m[i].size;
+	}
+	/* By now a slot has moved on by all its children. */
+	for (i = first; i < t->n; i++)
+		m[i].up = m[i].slot;
+}
+
+static void
+order_new(struct tree *t, size_t first)
+{
+	struct tree_member	m;
+	size_t			i;
+
+	if (first == t->n)
+		return;
+	set_places(t, first);
+	for (i = first; i < t->n; i++)
+		while (t->member[i].up != i) {
+			m = t->member[t->member[i].up];
+			t->member[t->member[i].up] = t->member[i];
+			t->member[i] = m;
+		}
+	index_fill(t);
+}
+
+int
+tree_walk(struct tree *t, const struct tree_scope *scope)
+{
+	struct walk	w = { .t = t, .scope = scope, .self = getpid(),
+			    .sid = getsid(0) };
+	size_t		first = t->n;
+	int		r;
+
+	t->sys = scope->sys != NULL ? scope->sys : &tree_kernel;
+	t->walks++;
+	t->changes = 0;
+	open_spares(t);
+	if ((r = walk_roots(&w)) == 0 && (r = walk_queue(&w)) == 0 &&
+	    (r = walk_unseen(&w)) == 0)
+		r = walk_queue(&w);
+	if (r < 0)
+		t->changes++;
+	order_new(t, first);
+	free(w.queue);
+	free(w.kid);
+	free(w.kin);
+	return r < 0 ? r : (int)(t->n - first);
+}
+
+void
+tree_bury(struct tree *t, size_t i)
+{
+	mark_dead(t, &t->member[i]);
+	unbind(t, &t->member[i]);
+}
+
+void
+tree_finish(struct tree *t)
+{
+	size_t	i;
+
+	for (i = 0; i < t->n; i++)
+		unbind(t, &t->member[i]);
+	close_spares(t);
+	free(t->member);
+	free(t->index);
+	*t = (struct tree){ 0 };
+}
+
+/* -- signals -------------------------------------------------------------- */
+
+int
+tree_signal(struct tree *t, size_t i, int signo)
+{
+	struct tree_member	*m = &t->member[i];
+	const struct tree_sys	*sys = t->sys;
+	int			 r = -ENOSYS;
+
+	if (m->dead)
+		return -ESRCH;
+	step(t, TREE_SIGNALLING, m->stat.pid);
+	if (m->pidfd >= 0)
+		r = sys->send(sys->arg, m->pidfd, signo, 0);
+	if (r != -ENOSYS && r != -EPERM)
+		return r;
+	/* Refused by a filter, not by the process?  kill(2) tells. */
+	if (m->stat.pid <= 1 || !holds(t, m))
+		return -ESRCH;
+	return sys->kill(sys->arg, m->stat.pid, signo);
+}
+
+/* Whether m is in the group for sure, at this moment. */
+static bool
+in_group(struct tree *t, struct tree_member *m, pid_t pgid, pid_t sid)
+{
+	struct procfs_stat	st;
+
+	if (m->dead || m->stat.pgid != pgid ||
+	    look_at(t, m->stat.pid, &st) < 0 || st.start != m->stat.start ||
+	    !holds(t, m))
+		return false;
+	m->stat = st;
+	return st.pgid == pgid && st.sid != sid && st.sid > 0;
+}
+
+/* By the leader's pidfd, which no number can lead astray. */
+static int
+send_group(const struct tree *t, const struct tree_member *m, int signo)
+{
+	if (m->pidfd < 0 || m->stat.pid != m->stat.pgid)
+		return -ENOSYS;
+	return t->sys->send(t->sys->arg, m->pidfd, signo, SEND_TO_GROUP);
+}
+
+int
+tree_signal_group(struct tree *t, pid_t pgid, int signo)
+{
+	pid_t	sid = getsid(0);
+	size_t	i;
+	int	r;
+
+	if (pgid <= 1 || pgid == getpgrp() || pgid == t->shim_group)
+		return -EPERM;
+	for (i = 0; i < t->n; i++) {
+		if (!in_group(t, &t->member[i], pgid, sid))
+			continue;
+		step(t, TREE_SIGNALLING, -pgid);
+		r = send_group(t, &t->member[i], signo);
+		if (r == 0 || r == -ESRCH)
+			return r;
+		return t->sys->kill(t->sys->arg, -pgid, signo);
+	}
+	return -ESRCH;
+}

@@ -1,0 +1,35 @@
+/*
+ * tree_impl - what the walker asks of the kernel, for tests that put something
+ * between two steps of it: a delay, a death, a refusal, somebody with the same
+ * number.
+ */
+#ifndef PROC_TREE_IMPL_H
+#define PROC_TREE_IMPL_H
+
+#include <sys/types.h>
+
+#include "proc/procfs.h"
+
+/* Between finding somebody and telling him something. */
+enum tree_step {
+	TREE_LISTED,			/* pid's children were read */
+	TREE_BOUND,			/* pid has a pidfd, isn't looked at */
+	TREE_VERIFIED,			/* pid is a member now */
+	TREE_SIGNALLING			/* pid is about to get a signal */
+};
+
+struct tree_sys {
+	const char *root;		/* of /proc: "" */
+	/* As the system calls, but with -errno. */
+	int	(*open)(void *arg, pid_t pid);
+	int	(*send)(void *arg, int pidfd, int signo, unsigned flags);
+	int	(*kill)(void *arg, pid_t pid, int signo);
+	int	(*stat)(void *arg, const char *root, pid_t pid,
+		    struct procfs_stat *out);
+	void	(*step)(void *arg, enum tree_step step, pid_t pid);
+	void	*arg;
+};
+
+extern const struct tree_sys tree_kernel;
+
+#endif

@@ -1,0 +1,565 @@
+/* See treekill.h. */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "loop/loop.h"
+#include "proc/tree_impl.h"
+#include "proc/treekill.h"
+
+#define NOW_PASSES	8u	/* of treekill_now() */
+#define EMPTY_ENOUGH	2u	/* walks in a row that find nobody */
+
+/* Looks for late forks, in ms; none is closer than 4 times its duration. */
+#define HUNT_MS		1u	/* nobody alive, but there was somebody */
+#define SOON_MS		10u	/* somebody died, or has no pidfd */
+#define BIRTH_MS	2u	/* the shim has not forked yet */
+#define IDLE_MS		100u
+
+/* tree_member.told */
+#define TOLD		0x01u	/* any signal */
+#define TOLD_TERM	0x02u
+#define TOLD_CONT	0x04u
+#define TOLD_STOP	0x08u
+#define TOLD_KILL	0x10u
+#define DENIED		0x20u
+
+/* One member's pidfd in the loop. */
+struct watch {
+	struct loop_io	 io;
+	struct treekill	*kill;
+	size_t		 i;
+};
+
+struct treekill {
+	struct loop	*loop;
+	struct treekill_spec spec;
+	treekill_fn	*done;
+	void		*arg;
+	struct tree	 tree;
+	struct watch	**watch;	/* by member; NULL: not watched */
+	size_t		 nwatch, cwatch;
+	struct loop_timer end;		/* of the grace, or of the settling */
+	struct loop_timer tick;
+	struct loop_task look;
+	uint64_t	 forced_at;	/* ms */
+	unsigned	 passes, look_ms;
+	bool		 forcing, settled, killed, ending;
+	struct treekill_result result;
+};
+
+/* -- signals -------------------------------------------------------------- */
+
+/* Each of them once.  True: it went out. */
+static bool
+tell(struct tree *t, size_t i, int signo, unsigned mark)
+{
+	struct tree_member	*m = &t->member[i];
+	int			 r;
+
+	if (m->dead || (m->told & mark) != 0)
+		return false;
+	r = tree_signal(t, i, signo);
+	m->told |= (uint8_t)(mark | (r == 0 ? TOLD : r == -EPERM ? DENIED : 0));
+	return r == 0;
+}
+
+static void
+tell_all(struct tree *t, int signo, unsigned mark)
+{
+	size_t	i;
+
+	for (i = 0; i < t->n; i++)
+		tell(t, i, signo, mark);
+}
+
+static unsigned
+count_told(const struct tree *t, unsigned mark)
+{
+	unsigned	n = 0;
+	size_t		i;
+
+	for (i = 0; i < t->n; i++)
+		n += (t->member[i].told & mark) != 0;
+	return n;
+}
+
+/*
+ * Who is stopped can't fork any more: those we know first, then each that the
+ * walk finds, before it asks for his children.  So the set is complete, but
+ * for those whose parent died on the way.
+ */
+static void
+stop_all(struct tree *t, const struct tree_scope *scope)
+{
+	size_t	i;
+
+	for (i = 0; i < t->n; i++)
+		if ((t->member[i].told & TOLD_KILL) == 0)
+			tell(t, i, SIGSTOP, TOLD_STOP);
+	t->greet = SIGSTOP;
+	t->greet_told = TOLD | TOLD_STOP;
+	tree_walk(t, scope);
+	t->greet = 0;
+}
+
+/* Each group of those who get their SIGKILL in this pass. */
+static void
+kill_groups(struct tree *t)
+{
+	const struct tree_member	*m = t->member;
+	size_t				 i, j;
+
+	for (i = 0; i < t->n; i++) {
+		if (m[i].dead || (m[i].told & TOLD_KILL) != 0)
+			continue;
+		for (j = 0; j < i; j++)
+			if (m[j].stat.pgid == m[i].stat.pgid && !m[j].dead &&
+			    (m[j].told & TOLD_KILL) == 0)
+				break;
+		if (j == i)
+			tree_signal_group(t, m[i].stat.pgid, SIGKILL);
+	}
+}
+
+/* Returns how many were told who had not been before. */
+static unsigned
+force_pass(struct tree *t, const struct tree_scope *scope, int cgroup)
+{
+	unsigned	before = count_told(t, TOLD_KILL);
+
+	stop_all(t, scope);
+	if (t->live > 0 && cgroup >= 0)
+		while (pwrite(cgroup, "1", 1, 0) == -1 && errno == EINTR)
+			continue;
+	kill_groups(t);
+	tell_all(t, SIGKILL, TOLD_KILL);
+	return count_told(t, TOLD_KILL) - before;
+}
+
+/* -- deaths --------------------------------------------------------------- */
+
+static void
+watch_drop(struct treekill *k, size_t i)
+{
+	if (i >= k->nwatch || k->watch[i] == NULL)
+		return;
+	loop_forget(&k->watch[i]->io);
+	free(k->watch[i]);
+	k->watch[i] = NULL;
+}
+
+static void
+watch_drop_all(struct treekill *k)
+{
+	size_t	i;
+
+	for (i = 0; i < k->nwatch; i++)
+		watch_drop(k, i);
+}
+
+/* The next look not later than ms from now. */
+static void
+tick_within(struct treekill *k, unsigned ms)
+{
+	uint64_t	due;
+
+	if (ms < 4 * k->look_ms)
+		ms = 4 * k->look_ms;
+	due = loop_now(k->loop) + ms;
+	if (k->tick.loop == NULL || due < k->tick.due_ms)
+		loop_timer_set(k->loop, &k->tick, due);
+}
+
+static void
+on_death(void *arg, unsigned ready)
+{
+	struct watch	*w = arg;
+	struct treekill	*k = w->kill;
+	size_t		 i = w->i;
+
+	(void)ready;
+	watch_drop(k, i);
+	tree_bury(&k->tree, i);
+	if (k->tree.live == 0)
+		loop_later(k->loop, &k->look);
+	else
+		tick_within(k, SOON_MS);
+}
+
+static int
+watch_room(struct treekill *k)
+{
+	struct watch	**mem;
+	size_t		  n = k->tree.n;
+
+	if (n > k->cwatch) {
+		mem = realloc(k->watch, k->tree.cap * sizeof(struct watch *));
+		if (mem == NULL)
+			return -ENOMEM;
+		k->watch = mem;
+		k->cwatch = k->tree.cap;
+	}
+	for (; k->nwatch < n; k->nwatch++)
+		k->watch[k->nwatch] = NULL;
+	return 0;
+}
+
+static bool
+watch_one(struct treekill *k, size_t i)
+{
+	struct watch	*w;
+
+	if (k->watch[i] != NULL)
+		return true;
+	if (k->tree.member[i].pidfd < 0 || (w = calloc(1, sizeof *w)) == NULL)
+		return false;
+	*w = (struct watch){ .kill = k, .i = i };
+	w->io.fd = k->tree.member[i].pidfd;
+	w->io.fn = on_death;
+	w->io.arg = w;
+	if (loop_watch(k->loop, &w->io, LOOP_READ) < 0) {
+		free(w);
+		return false;
+	}
+	k->watch[i] = w;
+	return true;
+}
+
+/*
+ * Everybody alive is watched, everybody dead is not.  False: somebody has to
+ * be looked at again and again.
+ */
+static bool
+watch_all(struct treekill *k)
+{
+	bool	all = true;
+	size_t	i;
+
+	if (watch_room(k) < 0)
+		return false;
+	for (i = 0; i < k->tree.n; i++) {
+		if (!k->tree.member[i].dead) {
+			all = watch_one(k, i) && all;
+		} else if (k->tree.member[i].pidfd >= 0) {
+			watch_drop(k, i);
+			tree_bury(&k->tree, i);
+		}
+	}
+	return all;
+}
+
+/* -- the phases ----------------------------------------------------------- */
+
+/* SIGTERM, leaves first, to those who have not got it; then SIGCONT. */
+static void
+ask(struct treekill *k)
+{
+	tree_walk(&k->tree, &k->spec.scope);
+	tell_all(&k->tree, SIGTERM, TOLD_TERM);
+	tell_all(&k->tree, SIGCONT, TOLD_CONT);
+}
+
+/* Nobody is there, and nobody was who could have left somebody. */
+static bool
+is_empty(const struct tree *t)
+{
+	return t->live == 0 && t->changes == 0;
+}
+
+/*
+ * A shim that never had anybody below it is about to fork the program (N14),
+ * or about to end.
+ */
+static bool
+expecting(const struct treekill *k)
+{
+	return k->tree.shim && k->tree.n == 0 && !k->settled;
+}
+
+static bool
+all_denied(const struct tree *t)
+{
+	size_t	i;
+
+	for (i = 0; i < t->n; i++)
+		if (!t->member[i].dead && (t->member[i].told & DENIED) == 0)
+			return false;
+	return t->live > 0;
+}
+
+/* When to look again, if nobody dies before. */
+static void
+plan(struct treekill *k)
+{
+	bool	watched = watch_all(k);
+
+	if (k->tree.live == 0 && k->tree.changes > 0)
+		tick_within(k, HUNT_MS);
+	else if (expecting(k))
+		tick_within(k, BIRTH_MS);
+	else
+		tick_within(k, watched ? IDLE_MS : SOON_MS);
+}
+
+/* True: it is over. */
+static bool
+look_asking(struct treekill *k)
+{
+	unsigned	empty = 0;
+
+	do
+		ask(k);
+	while (is_empty(&k->tree) && ++empty < EMPTY_ENOUGH);
+	if (empty == EMPTY_ENOUGH && !expecting(k))
+		return true;
+	plan(k);
+	return false;
+}
+
+static bool
+look_forcing(struct treekill *k)
+{
+	unsigned	empty = 0, fresh;
+
+	do
+		fresh = force_pass(&k->tree, &k->spec.scope, k->spec.cgroup);
+	while (is_empty(&k->tree) && ++empty < EMPTY_ENOUGH);
+	k->killed = k->killed || fresh > 0;
+	if (k->settled || all_denied(&k->tree) ||
+	    (empty == EMPTY_ENOUGH && !expecting(k)))
+		return true;
+	if (++k->passes >= TREEKILL_PASSES ||
+	    loop_now(k->loop) - k->forced_at >= TREEKILL_FORCE_MS)
+		tick_within(k, watch_all(k) ? IDLE_MS : SOON_MS);
+	else if (fresh > 0)
+		loop_later(k->loop, &k->look);
+	else
+		plan(k);
+	return false;
+}
+
+static uint64_t
+clock_ms(void)
+{
+	struct timespec	ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+static bool
+look(struct treekill *k)
+{
+	uint64_t	before = clock_ms();
+	bool		over;
+
+	loop_timer_clear(&k->tick);
+	over = k->forcing ? look_forcing(k) : look_asking(k);
+	k->look_ms = (unsigned)(clock_ms() - before);
+	return over;
+}
+
+static void
+name_survivors(struct treekill *k)
+{
+	struct treekill_result		*res = &k->result;
+	struct treekill_survivor	*s;
+	const struct tree_member	*m;
+	size_t				 i;
+
+	for (i = 0; i < k->tree.n; i++) {
+		m = &k->tree.member[i];
+		if (m->dead)
+			continue;
+		if (res->nsurvivors++ >= TREEKILL_SURVIVORS_MAX)
+			continue;
+		s = &res->survivor[res->nsurvivors - 1];
+		s->pid = m->stat.pid;
+		s->state = m->stat.state;
+		memcpy(s->name, m->stat.name, sizeof s->name);
+	}
+}
+
+static void
+release(struct treekill *k)
+{
+	watch_drop_all(k);
+	free(k->watch);
+	k->watch = NULL;
+	k->nwatch = 0;
+	loop_timer_clear(&k->end);
+	loop_timer_clear(&k->tick);
+	loop_later_cancel(k->loop, &k->look);
+	tree_finish(&k->tree);
+}
+
+static void
+finish(struct treekill *k)
+{
+	k->ending = true;
+	name_survivors(k);
+	k->result.told = count_told(&k->tree, TOLD);
+	k->result.denied = count_told(&k->tree, DENIED);
+	k->result.phase = k->killed ? TREEKILL_KILL :
+	    k->result.told > 0 ? TREEKILL_TERM : TREEKILL_NONE;
+	release(k);
+	k->done(k->arg, &k->result);
+	free(k);
+}
+
+static void
+on_look(void *arg)
+{
+	struct treekill	*k = arg;
+
+	if (look(k))
+		finish(k);
+}
+
+static void
+force(struct treekill *k)
+{
+	k->forcing = true;
+	k->forced_at = loop_now(k->loop);
+	loop_timer_set(k->loop, &k->end, k->forced_at + TREEKILL_SETTLE_MS);
+}
+
+/* The grace is over, and later the time to die. */
+static void
+on_end(void *arg)
+{
+	struct treekill	*k = arg;
+
+	if (k->forcing)
+		k->settled = true;
+	else
+		force(k);
+	on_look(k);
+}
+
+int
+treekill_start(struct treekill **out, struct loop *l,
+    const struct treekill_spec *spec, treekill_fn *done, void *arg)
+{
+	struct treekill	*k;
+
+	if ((k = calloc(1, sizeof *k)) == NULL)
+		return -ENOMEM;
+	k->loop = l;
+	k->spec = *spec;
+	k->done = done;
+	k->arg = arg;
+	k->end.fn = on_end;
+	k->tick.fn = k->look.fn = on_look;
+	k->end.arg = k->tick.arg = k->look.arg = k;
+	if (spec->grace_ms == 0)
+		force(k);
+	else
+		loop_timer_set(l, &k->end, loop_now(l) + spec->grace_ms);
+	if (look(k))
+		loop_later(l, &k->look);
+	*out = k;
+	return 0;
+}
+
+void
+treekill_hasten(struct treekill *k, uint32_t grace_ms)
+{
+	uint64_t	due = loop_now(k->loop) + grace_ms;
+
+	if (!k->ending && !k->forcing && due < k->end.due_ms)
+		loop_timer_set(k->loop, &k->end, due);
+}
+
+void
+treekill_shim_gone(struct treekill *k)
+{
+	if (k->ending)
+		return;
+	k->spec.scope.shim = 0;
+	loop_later(k->loop, &k->look);
+}
+
+void
+treekill_abandon(struct treekill *k)
+{
+	if (k == NULL || k->ending)
+		return;
+	release(k);
+	free(k);
+}
+
+/* -- without waiting ------------------------------------------------------ */
+
+unsigned
+treekill_now(const struct tree_scope *scope, int cgroup)
+{
+	struct tree	t = { 0 };
+	unsigned	pass, calm = 0, told;
+
+	for (pass = 0; pass < NOW_PASSES && calm < EMPTY_ENOUGH; pass++)
+		if (force_pass(&t, scope, cgroup) == 0 && t.changes == 0)
+			calm++;
+		else
+			calm = 0;
+	told = count_told(&t, TOLD);
+	tree_finish(&t);
+	return told;
+}
+
+static int
+signal_members(struct tree *t, pid_t only, int signo)
+{
+	int	told = 0, r = -ESRCH, one;
+	size_t	i;
+
+	for (i = 0; i < t->n; i++) {
+		if (t->member[i].dead || (only != 0 &&
+		    t->member[i].stat.pid != only))
+			continue;
+		one = tree_signal(t, i, signo);
+		if (one == 0)
+			told++;
+		else if (r == -ESRCH)
+			r = one;
+	}
+	return told > 0 ? told : r;
+}
+
+static int
+signal_group(struct tree *t, pid_t pgid, int signo)
+{
+	int	told = 0, r;
+	size_t	i;
+
+	for (i = 0; i < t->n; i++)
+		if (!t->member[i].dead && t->member[i].stat.pgid == pgid)
+			told++;
+	r = tree_signal_group(t, pgid, signo);
+	return r < 0 ? r : told;
+}
+
+int
+treekill_signal(const struct tree_scope *scope, pid_t leader,
+    enum treekill_whom whom, int signo)
+{
+	struct tree	t = { 0 };
+	int		r = -ESRCH;
+
+	if (signo < 1 || signo > 64)
+		return -EINVAL;
+	if (whom != TREEKILL_TREE && leader <= 1)
+		return -ESRCH;
+	tree_walk(&t, scope);
+	if (whom == TREEKILL_GROUP)
+		r = signal_group(&t, leader, signo);
+	else
+		r = signal_members(&t, whom == TREEKILL_ROOT ? leader : 0,
+		    signo);
+	tree_finish(&t);
+	return r;
+}
