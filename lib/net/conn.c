@@ -363,10 +363,10 @@ fetch(struct conn *c)
 	if (c->ops == NULL || !c->is_up || c->tls_over)
 		return;
 	c->ops->output(c->arg, &c->out);
-	if (c->state == CONN_FLUSH)
-		c->more = c->out.len > before;
-	else
-		c->more = buf_room(&c->out) < CONN_OUT_SLACK;
+	c->more = buf_room(&c->out) < CONN_OUT_SLACK;
+	/* Nobody kicks a connection that ends: it asks until nothing comes. */
+	if (c->state == CONN_FLUSH && c->out.len > before)
+		c->more = true;
 }
 
 /* One write.  0, also if the socket is full, or -errno. */

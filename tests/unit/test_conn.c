@@ -332,6 +332,54 @@ finish_sends_everything_and_lingers(void **state)
 	line_close(&ln);
 }
 
+/* All that the peer can get without the loop turning; its end is no byte. */
+static size_t
+peer_reads_all(struct line *ln)
+{
+	static char	chunk[1 << 16];
+	size_t		total = 0;
+	ssize_t		n;
+
+	while ((n = recv(ln->fd, chunk, sizeof chunk, 0)) > 0)
+		total += (size_t)n;
+	return total;
+}
+
+/* The owner could add nothing to a full out, and then one send empties it:
+ * that does not mean that the owner has no more. */
+static void
+finish_waits_for_an_owner_that_met_a_full_out(void **state)
+{
+	struct line	ln;
+	size_t		sent = 4 << 20, rest = 1000, got;
+	uint8_t		*p;
+	int		i;
+
+	(void)state;
+	line_open(&ln, &ops);
+	assert_int_equal(buf_reserve(&ln.o.todo, sent, &p), 0);
+	memset(p, 0, sent);
+	buf_commit(&ln.o.todo, sent);
+	for (i = 0; conn_queued(ln.o.c) < CONN_OUT_MAX; i++) {
+		assert_true(i < 50);
+		conn_kick(ln.o.c);
+		turns(ln.loop, 1);
+	}
+	assert_true(ln.o.todo.len > rest);
+	sent -= ln.o.todo.len - rest;
+	buf_drain(&ln.o.todo, ln.o.todo.len - rest);
+	conn_finish(ln.o.c);
+	turns(ln.loop, 3);
+	got = peer_reads_all(&ln);
+	for (i = 0; i < 10; i++) {
+		turns(ln.loop, 1);
+		got += peer_reads_all(&ln);
+	}
+	assert_int_equal(got, sent);
+	assert_int_equal(ln.o.todo.len, 0);
+	line_close(&ln);
+}
+
 static void
 lingering_has_a_limit(void **state)
 {
@@ -512,6 +560,7 @@ main(void)
 		cmocka_unit_test(last_words_are_heard_when_writing_fails),
 		cmocka_unit_test(close_from_any_callback_any_number_of_times),
 		cmocka_unit_test(finish_sends_everything_and_lingers),
+		cmocka_unit_test(finish_waits_for_an_owner_that_met_a_full_out),
 		cmocka_unit_test(lingering_has_a_limit),
 		cmocka_unit_test(peer_that_does_not_read_is_dropped),
 		cmocka_unit_test(lingering_ends_without_the_peer),
