@@ -46,6 +46,8 @@ struct tls {
 	int		 over;		/* result of every further pump */
 	bool		 ready;
 	bool		 refused;	/* complete, but not what we want */
+	bool		 idle;		/* ready, and the engine holds nothing
+					 * that could move by itself */
 	unsigned char	 iobuf[BR_SSL_BUFSIZE_BIDI];
 };
 
@@ -238,19 +240,17 @@ smaller(size_t a, size_t b)
 	return a < b ? a : b;
 }
 
-/* Engine to buffer: records to wire_out, plaintext to app_in. */
-static int
-take(const unsigned char *from, size_t n, struct buf *to, size_t *moved)
+/* Engine to buffer: records to wire_out, plaintext to app_in.  What was moved,
+ * or -ENOMEM. */
+static ssize_t
+take(const unsigned char *from, size_t n, struct buf *to)
 {
 	int	r;
 
-	*moved = 0;
 	n = from == NULL ? 0 : smaller(n, buf_room(to));
-	if (n == 0)
-		return 0;
-	if ((r = buf_put(to, from, n)) == 0)
-		*moved = n;
-	return r;
+	if (n > 0 && (r = buf_put(to, from, n)) < 0)
+		return r;
+	return (ssize_t)n;
 }
 
 /* Buffer to engine: records from wire_in, plaintext from app_out. */
@@ -265,39 +265,65 @@ give(unsigned char *to, size_t n, struct buf *from)
 	return n;
 }
 
+/* Records in, until one is complete and its plaintext has to be taken: the
+ * engine asks for the head and the rest of each by themselves. */
+static size_t
+move_records_in(struct tls *t, struct buf *wire_in)
+{
+	unsigned char	*p;
+	size_t		 n, total = 0;
+
+	while (wire_in->len > 0) {
+		p = br_ssl_engine_recvrec_buf(t->eng, &n);
+		if ((n = give(p, n, wire_in)) == 0)
+			break;
+		br_ssl_engine_recvrec_ack(t->eng, n);
+		total += n;
+	}
+	return total;
+}
+
+static size_t
+move_plaintext_in(struct tls *t, struct buf *app_out)
+{
+	unsigned char	*p;
+	size_t		 n;
+
+	if (app_out->len == 0)
+		return 0;
+	p = br_ssl_engine_sendapp_buf(t->eng, &n);
+	if ((n = give(p, n, app_out)) == 0)
+		return 0;
+	br_ssl_engine_sendapp_ack(t->eng, n);
+	if (app_out->len == 0)
+		br_ssl_engine_flush(t->eng, 0);
+	return n;
+}
+
 /* One round of all four ways.  1 if anything moved, 0, or -ENOMEM. */
 static int
 move(struct tls *t, const struct tls_io *io)
 {
 	unsigned char	*p;
-	size_t		 n, moved, total = 0;
-	int		 r;
+	size_t		 n, total;
+	ssize_t		 moved;
 
-	p = br_ssl_engine_sendrec_buf(t->eng, &n);
-	if ((r = take(p, n, io->wire_out, &moved)) < 0)
-		return r;
-	if (moved > 0)
-		br_ssl_engine_sendrec_ack(t->eng, moved);
-	total += moved;
+	total = move_records_in(t, io->wire_in);
 	if (t->ready) {
 		p = br_ssl_engine_recvapp_buf(t->eng, &n);
-		if ((r = take(p, n, io->app_in, &moved)) < 0)
-			return r;
+		if ((moved = take(p, n, io->app_in)) < 0)
+			return (int)moved;
 		if (moved > 0)
-			br_ssl_engine_recvapp_ack(t->eng, moved);
-		total += moved;
-		p = br_ssl_engine_sendapp_buf(t->eng, &n);
-		if ((moved = give(p, n, io->app_out)) > 0)
-			br_ssl_engine_sendapp_ack(t->eng, moved);
-		if (moved > 0 && io->app_out->len == 0)
-			br_ssl_engine_flush(t->eng, 0);
-		total += moved;
+			br_ssl_engine_recvapp_ack(t->eng, (size_t)moved);
+		total += (size_t)moved;
+		total += move_plaintext_in(t, io->app_out);
 	}
-	p = br_ssl_engine_recvrec_buf(t->eng, &n);
-	if ((moved = give(p, n, io->wire_in)) > 0)
-		br_ssl_engine_recvrec_ack(t->eng, moved);
-	total += moved;
-	return total > 0;
+	p = br_ssl_engine_sendrec_buf(t->eng, &n);
+	if ((moved = take(p, n, io->wire_out)) < 0)
+		return (int)moved;
+	if (moved > 0)
+		br_ssl_engine_sendrec_ack(t->eng, (size_t)moved);
+	return total + (size_t)moved > 0;
 }
 
 /* -- outcome --------------------------------------------------------------- */
@@ -359,6 +385,20 @@ finish(struct tls *t, int result)
 	return result;
 }
 
+/* Nothing moves any more: is that the end?  Mostly it asks for records. */
+static bool
+is_closed(struct tls *t)
+{
+	size_t	n;
+
+	if (br_ssl_engine_recvrec_buf(t->eng, &n) == NULL)
+		return br_ssl_engine_current_state(t->eng) == BR_SSL_CLOSED;
+	t->idle = t->ready &&
+	    br_ssl_engine_recvapp_buf(t->eng, &n) == NULL &&
+	    br_ssl_engine_sendrec_buf(t->eng, &n) == NULL;
+	return false;
+}
+
 int
 tls_pump(struct tls *t, const struct tls_io *io)
 {
@@ -366,6 +406,9 @@ tls_pump(struct tls *t, const struct tls_io *io)
 
 	if (t->over != 0)
 		return t->over;
+	if (t->idle && io->wire_in->len == 0 && io->app_out->len == 0)
+		return 0;
+	t->idle = false;
 	do {
 		check_complete(t);
 		r = move(t, io);
@@ -375,7 +418,7 @@ tls_pump(struct tls *t, const struct tls_io *io)
 		return finish(t, r);
 	if (t->refused)
 		return finish(t, -EPROTO);
-	if (br_ssl_engine_current_state(t->eng) != BR_SSL_CLOSED)
+	if (!is_closed(t))
 		return 0;
 	return finish(t, br_ssl_engine_last_error(t->eng) == BR_ERR_OK ?
 	    -EPIPE : -EPROTO);
@@ -390,6 +433,7 @@ tls_ready(const struct tls *t)
 void
 tls_shut(struct tls *t)
 {
+	t->idle = false;
 	br_ssl_engine_close(t->eng);
 }
 
