@@ -226,6 +226,20 @@ route_of(struct kbox *k, const char *id, const char *verb)
 	return kbox_printf(k, KBOX_API "/shells/%s%s", escaped, verb);
 }
 
+static bool
+is_running(struct kbox *k, const char *id)
+{
+	const struct value	*list, *v;
+	struct kbox_session	 s;
+
+	if (kbox_sessions_get(k, &list) != KBOX_OK)
+		return true;		/* who knows */
+	for (v = list->kids; v != NULL; v = v->next)
+		if (kbox_session_read(k, v, &s) && strcmp(s.id, id) == 0)
+			return true;
+	return false;
+}
+
 int
 kbox_detach(struct kbox *k)
 {
@@ -240,7 +254,11 @@ kbox_detach(struct kbox *k)
 	if ((q.target = route_of(k, id, "/detach")) == NULL)
 		return KBOX_USAGE;
 	q.body = body;
-	if ((r = kbox_call(k, &q, &a)) != KBOX_OK)
+	r = kbox_call(k, &q, &a);
+	/* Any refusal of detach is a 400, as old clients know it. */
+	if (r == KBOX_FAILED && a.status == 400 && !is_running(k, id))
+		r = KBOX_NOT_FOUND;
+	if (r != KBOX_OK)
 		return r;
 	printf("Detached from %s; it keeps running.\n"
 	    "kbox attach %s brings it back.\n", kbox_clean(k, id),
