@@ -72,6 +72,7 @@ struct daemon {
 	char			 run_dir[PATH_LEN], token_file[PATH_LEN];
 	char			 rest_path[PATH_LEN];
 	char			 own_namespace[64];
+	char			 auth[64];	/* ways in, svc.h */
 	enum { RUNNING, DRAINING, ENDING } state;
 	struct loop_timer	 stop_timer;
 	uint64_t		 stop_deadline;
@@ -270,6 +271,24 @@ standalone_token(struct daemon *d)
 	return 0;
 }
 
+/* What everybody in the workspace may know of it: `kbox info`. */
+static void
+describe_auth(struct daemon *d, bool enabled)
+{
+	bool	sa = d->oidc != NULL, jwt = d->identity->key != NULL;
+	bool	token = d->token_file[0] != '\0';
+
+	if (!enabled)
+		snprintf(d->auth, sizeof d->auth, "none");
+	else
+		snprintf(d->auth, sizeof d->auth, "%s%s%s%s%s%s%s",
+		    sa ? "service-account" : "",
+		    sa && jwt ? ", " : "", jwt ? "identity" : "",
+		    (sa || jwt) && token ? ", " : "", token ? "token" : "",
+		    (sa || jwt || token) && d->opt->standalone ? ", " : "",
+		    d->opt->standalone ? "peer" : "");
+}
+
 static int
 start_gate(struct daemon *d)
 {
@@ -285,6 +304,7 @@ start_gate(struct daemon *d)
 		o.token_file = d->token_file;
 	o.enabled = d->opt->standalone || d->conf.grpc.auth_enabled ||
 	    d->identity->key != NULL;
+	describe_auth(d, o.enabled);
 	if (!o.enabled)
 		log_warn(COMPONENT, "NOBODY IS AUTHENTICATED on the gRPC "
 		    "port: system.grpc.authEnabled is not set");
@@ -576,6 +596,7 @@ start_server(struct daemon *d)
 
 	d->svc = (struct svc){
 		.may_detach = d->conf.shells.allow_session_detach,
+		.auth = d->auth,
 		.loop = d->loop, .reap = d->reap, .sessions = d->sessions,
 		.streams = d->streams, .identity = d->identity,
 		.blueprint = d->blueprint, .logs = d->logs,

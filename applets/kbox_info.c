@@ -16,6 +16,21 @@ env_text(const char *name)
 	return v != NULL ? v : "";
 }
 
+/* Daemons before ours do not say. */
+static void
+add_auth(struct kbox *k, struct kbox_group *g, const struct value *v)
+{
+	const char	*auth = value_text(v, "auth");
+	bool		 none = strcmp(auth, "none") == 0;
+
+	if (auth[0] == '\0')
+		return;
+	kbox_group_add(k, g, "Authentication", none ?
+	    "NONE: whoever reaches the gRPC port gets a shell here" : auth);
+	if (none)
+		kbox_group_color(g, "1;31");
+}
+
 static void
 show_workspace(struct kbox *k, const struct value *v)
 {
@@ -32,8 +47,7 @@ show_workspace(struct kbox *k, const struct value *v)
 	kbox_group_add(k, &g, "Blueprint", env_text("BLUEPRINT"));
 	kbox_group_add(k, &g, "Repository", value_text(v, "repository"));
 	kbox_group_add(k, &g, "Users", value_text(sys, "users"));
-	if (value_get(v, "auth") != NULL)
-		kbox_group_add(k, &g, "Access", value_text(v, "auth"));
+	add_auth(k, &g, v);
 	kbox_group_print(k, &g);
 }
 

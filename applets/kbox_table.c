@@ -352,6 +352,13 @@ kbox_group_add(struct kbox *k, struct kbox_group *g, const char *key,
 	g->texts[g->n++] = kbox_clean(k, text[0] != '\0' ? text : "n/a");
 }
 
+void
+kbox_group_color(struct kbox_group *g, const char *sgr)
+{
+	if (g->n > 0)
+		g->sgr[g->n - 1] = sgr;
+}
+
 /* On a narrow terminal the text goes on below itself, never beyond. */
 static void
 put_wrapped(const char *text, size_t indent, size_t columns)
@@ -364,13 +371,14 @@ put_wrapped(const char *text, size_t indent, size_t columns)
 		printf("\n%*s", (int)indent, "");
 		text += n;
 	}
-	puts(text);
+	fputs(text, stdout);
 }
 
 void
 kbox_group_print(struct kbox *k, const struct kbox_group *g)
 {
 	size_t	i, w, widest = 0;
+	bool	colored;
 
 	printf("%s\n", g->title);
 	for (i = 0; i < g->n; i++)
@@ -379,7 +387,11 @@ kbox_group_print(struct kbox *k, const struct kbox_group *g)
 	for (i = 0; i < g->n; i++) {
 		printf("  %s:%*s", g->keys[i],
 		    (int)(widest - kbox_width(g->keys[i]) + 2), "");
+		colored = k->color && g->sgr[i] != NULL;
+		if (colored)
+			printf("\033[%sm", g->sgr[i]);
 		put_wrapped(g->texts[i], widest + 5, k->columns);
+		puts(colored ? "\033[0m" : "");
 	}
 	putchar('\n');
 }

@@ -64,11 +64,14 @@ struct kbox_group {
 	const char	*title;
 	const char	*keys[32];
 	char		*texts[32];
+	const char	*sgr[32];	/* as a row's, or NULL */
 	size_t		 n;
 };
 
 void	 kbox_group_add(struct kbox *k, struct kbox_group *g, const char *key,
 	    const char *text);		/* empty: "n/a" */
+/* The one added last is in this colour, where there are colours. */
+void	 kbox_group_color(struct kbox_group *g, const char *sgr);
 void	 kbox_group_print(struct kbox *k, const struct kbox_group *g);
 
 #endif

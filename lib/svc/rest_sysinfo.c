@@ -153,6 +153,7 @@ rest_sysinfo(struct rest_conn *c)
 		put_engine(&o, engine, monitor_engine_declared(svc->monitor));
 	put_repository(&o);
 	json_put_string(&o, "version", version_full());
+	json_put_string(&o, "auth", svc->auth);
 	json_put_end(&o, '}');
 	rest_json(c, 200, &o);
 }

@@ -39,6 +39,9 @@ struct svc {
 	struct streams		*streams;
 	const struct identity	*identity;
 	bool			 may_detach;	/* as the sessions' rules */
+	/* How gRPC callers are authenticated: "none", or of
+	 * "service-account, identity, token, peer" those that are there. */
+	const char		*auth;
 	const struct blueprint	*blueprint; /* NULL: none */
 	struct logring		*logs;		/* NULL: no memory */
 	struct monitor		*monitor;

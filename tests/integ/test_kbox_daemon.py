@@ -10,7 +10,9 @@ import pexpect
 import pytest
 
 import harness
-from test_kbox import bad, call, environment, good, messages
+from conftest import served
+from test_kbox import (NOT_FOUND, USAGE, bad, call, environment, good,
+                       messages)
 
 DETACH = "\x01d"
 
@@ -72,6 +74,40 @@ def end(p):
     p.expect(pexpect.EOF)
     p.close()
     return p.exitstatus
+
+
+def test_info_says_how_callers_are_authenticated(kbox, tmp_path, home):
+    assert "  Authentication:  peer\n" in good(kbox("info"))
+    for name, config, args, auth in (
+            ("open", harness.CONFIG, (), "none"),
+            ("port", None, ("--port", "0"), "token, peer")):
+        (tmp_path / name).mkdir()
+        d = harness.Daemon(tmp_path / name, config=config, args=args)
+        try:
+            r = call(harness.BINARY, "kbox", "--socket", d.rest_sock, "info",
+                     "--json")
+            assert json.loads(good(r))["auth"] == auth
+        finally:
+            d.stop()
+
+
+def test_info_says_that_tokens_are_asked_for(tmp_path, home, ec_cert,
+                                             rsa_cert):
+    d = served("tls-ecdsa-auth", tmp_path, ec_cert, rsa_cert)
+    try:
+        text = good(call(harness.BINARY, "kbox", "--socket", d.rest_sock,
+                         "info"))
+        assert "  Authentication:  service-account\n" in text
+    finally:
+        d.stop()
+
+
+def test_detach_of_nobody_is_not_found(kbox, session):
+    bad(kbox("detach", "nobody"), NOT_FOUND, "no such session")
+    p = session("here", "sh", "-c", "'echo ready; cat'")
+    p.expect_exact("ready")
+    bad(kbox("detach", "here", "--ttl", "-1s"), USAGE)
+    good(kbox("detach", "here"))
 
 
 def test_a_shell_is_left_and_found_again(session, on, kbox):
