@@ -164,6 +164,10 @@ kill_children(void)
 	str_format(path, sizeof path, "/proc/self/task/%d/children",
 	    (int)getpid());
 	procfile_read(path, text, sizeof text);
+	/* Half a number would be somebody else. */
+	if (strlen(text) == sizeof text - 1 &&
+	    (word = strrchr(text, ' ')) != NULL)
+		*word = '\0';
 	for (next = text; (word = strsep(&next, " ")) != NULL; )
 		if (str_to_u32(word, INT32_MAX, &pid) == 0 && pid > 1)
 			kill((pid_t)pid, SIGKILL);
