@@ -161,9 +161,7 @@ read_key(struct picker *p)
 static void
 put_text(struct picker *p, const char *s)
 {
-	size_t	used, n = kbox_fit(s, p->line, &used);
-
-	fwrite(s, 1, n, stdout);
+	fputs(kbox_cut(p->k, s, p->line), stdout);
 }
 
 /* One row as a line that is never wider than the terminal. */
@@ -172,14 +170,15 @@ row_text(struct picker *p, const struct kbox_row *row, const char *mark)
 {
 	struct kbox	*k = p->k;
 	char		*text = kbox_printf(k, "%s", mark);
-	size_t		 i, n, used;
+	char		*cell;
+	size_t		 i, blanks = 0;
 
 	for (i = 0; i < p->t->ncolumns; i++) {
 		if (p->widths[i] == 0)
 			continue;
-		n = kbox_fit(row->cells[i], p->widths[i], &used);
-		text = kbox_printf(k, "%s%.*s%*s", text, (int)n,
-		    row->cells[i], (int)(p->widths[i] - used + KBOX_GAP), "");
+		cell = kbox_cut(k, row->cells[i], p->widths[i]);
+		text = kbox_printf(k, "%s%*s%s", text, (int)blanks, "", cell);
+		blanks = p->widths[i] - kbox_width(cell) + KBOX_GAP;
 	}
 	return text;
 }

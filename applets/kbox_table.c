@@ -36,22 +36,45 @@ first_to_drop(const struct kbox_column *c, const size_t *w, size_t n)
 	return best;
 }
 
-/* Too wide even so: what sticks out is cut off. */
+/*
+ * Too wide even so: what sticks out is cut off.  Less of a column than its
+ * title is worth nothing, but for the first one's, which names the row.
+ */
 static void
-cut_hard(size_t *w, size_t n, size_t width)
+cut_hard(const struct kbox_column *c, size_t *w, size_t n, size_t width)
 {
-	size_t	i, used = 0;
+	size_t	i, room, used = 0;
 
 	for (i = 0; i < n; i++) {
-		if (w[i] == 0)
-			continue;
-		if (used > 0)
-			used = used + KBOX_GAP < width ? used + KBOX_GAP :
-			    width;
-		if (w[i] > width - used)
-			w[i] = width - used;
-		used += w[i];
+		room = used == 0 ? width : used + KBOX_GAP < width ?
+		    width - used - KBOX_GAP : 0;
+		if (w[i] > room)
+			w[i] = used == 0 || room >= strlen(c[i].title) ?
+			    room : 0;
+		if (w[i] > 0)
+			used += w[i] + (used > 0 ? KBOX_GAP : 0);
 	}
+}
+
+/*
+ * Every column that may leave has.  The flexible one gives up to the width of
+ * its title, then leaves, too.
+ */
+static void
+squeeze(const struct kbox_column *c, size_t *w, size_t n, size_t flex,
+    size_t width)
+{
+	size_t	title, over = total(w, n) - width;
+
+	if (flex < n && w[flex] > 0) {
+		title = strlen(c[flex].title);
+		if (w[flex] >= title + over)
+			w[flex] -= over;
+		else if (flex > 0)
+			w[flex] = 0;
+	}
+	if (total(w, n) > width)
+		cut_hard(c, w, n, width);
 }
 
 void
@@ -72,7 +95,7 @@ kbox_layout(const struct kbox_column *c, size_t n, const size_t *natural,
 	    (i = first_to_drop(c, out, n)) < n)
 		out[i] = 0;
 	if (total(out, n) > width) {
-		cut_hard(out, n, width);
+		squeeze(c, out, n, flex, width);
 		return;
 	}
 	if (flex < n && out[flex] > 0) {
@@ -250,23 +273,27 @@ kbox_table_sort(struct kbox *k, struct kbox_table *t, const char *text)
 
 /* ---- output ---- */
 
-/* text in exactly w cells; without blanks behind it if it is the last. */
-static void
-put_cell(const char *text, size_t natural, size_t w, bool last)
+char *
+kbox_cut(struct kbox *k, const char *text, size_t width)
 {
 	size_t	used, n;
 
-	if (natural <= w) {
-		fputs(text, stdout);
-		used = natural;
-	} else {
-		n = kbox_fit(text, w - 1, &used);
-		fwrite(text, 1, n, stdout);
-		fputs(ELLIPSIS, stdout);
-		used++;
-	}
+	if (kbox_width(text) <= width)
+		return kbox_printf(k, "%s", text);
+	n = kbox_fit(text, width > 0 ? width - 1 : 0, &used);
+	return kbox_printf(k, "%.*s%s", (int)n, text,
+	    width > 0 ? ELLIPSIS : "");
+}
+
+/* text in exactly w cells; without blanks behind it if it is the last. */
+static void
+put_cell(struct kbox *k, const char *text, size_t w, bool last)
+{
+	const char	*cut = kbox_cut(k, text, w);
+
+	fputs(cut, stdout);
 	if (!last)
-		printf("%*s", (int)(w - used + KBOX_GAP), "");
+		printf("%*s", (int)(w - kbox_width(cut) + KBOX_GAP), "");
 }
 
 static size_t
@@ -288,8 +315,7 @@ put_row(struct kbox *k, const struct kbox_row *row, const size_t *w,
 		printf("\033[%sm", row->sgr);
 	for (i = 0; i < n; i++)
 		if (w[i] > 0)
-			put_cell(row->cells[i], row->widths[i], w[i],
-			    i + 1 == n);
+			put_cell(k, row->cells[i], w[i], i + 1 == n);
 	puts(colored ? "\033[0m" : "");
 }
 
@@ -359,17 +385,30 @@ kbox_group_color(struct kbox_group *g, const char *sgr)
 		g->sgr[g->n - 1] = sgr;
 }
 
+/* Bytes of text for one line: up to a blank if there is one. */
+static size_t
+line_of(const char *text, size_t room)
+{
+	size_t	used, n = kbox_fit(text, room, &used), end = n;
+
+	while (end > 0 && text[end] != ' ')
+		end--;
+	while (end > 0 && text[end - 1] == ' ')
+		end--;
+	return end > 0 ? end : n;
+}
+
 /* On a narrow terminal the text goes on below itself, never beyond. */
 static void
 put_wrapped(const char *text, size_t indent, size_t columns)
 {
-	size_t	room = columns > indent ? columns - indent : 0, n, used;
+	size_t	room = columns > indent ? columns - indent : 0, n;
 
 	while (room >= 8 && kbox_width(text) > room) {
-		n = kbox_fit(text, room, &used);
-		fwrite(text, 1, n, stdout);
-		printf("\n%*s", (int)indent, "");
+		n = line_of(text, room);
+		printf("%.*s\n%*s", (int)n, text, (int)indent, "");
 		text += n;
+		text += strspn(text, " ");
 	}
 	fputs(text, stdout);
 }

@@ -2,9 +2,9 @@
  * kbox_table - rows of text under upper-case titles.
  *
  * A column is as wide as its widest cell.  On a terminal that is too narrow the
- * flexible column gives way first, then whole columns leave in the order
- * of `drop`; what is cut ends in an ellipsis.  No line is ever wider than the
- * terminal, and nothing is cut where there is none.
+ * flexible column gives way first, then whole columns leave in the order of
+ * `drop`, at last the flexible one; what is cut ends in an ellipsis.  No line
+ * is ever wider than the terminal, and nothing is cut where there is none.
  */
 #ifndef APPLETS_KBOX_TABLE_H
 #define APPLETS_KBOX_TABLE_H
@@ -56,6 +56,8 @@ void	 kbox_row_set(struct kbox *k, struct kbox_row *row, size_t column,
 int	 kbox_table_sort(struct kbox *k, struct kbox_table *t,
 	    const char *keys);
 void	 kbox_table_print(struct kbox *k, const struct kbox_table *t);
+/* text in at most `width` cells, with an ellipsis where it was cut. */
+char	*kbox_cut(struct kbox *k, const char *text, size_t width);
 /* The rows' values as a JSON array, as they came. */
 int	 kbox_table_json(struct kbox *k, const struct kbox_table *t);
 

@@ -385,6 +385,25 @@ def test_screen_streams_40(screen):
     assert lines[3].endswith("\u2026")
 
 
+def test_screen_long_ids_leave_no_stubs(screen, fake):  # noqa: F811
+    """Either a column has its title in full, or it is not there."""
+    fake.streams[0]["id"] = "ws-9f3a-1-demo-abcdef-vm1"
+    fake.shells = [fake_rest.shell("a-name-of-very-many-letters-" * n,
+                                   cmd="/usr/local/bin/shell")
+                   for n in (1, 2)]
+    for columns in (80, 60, 50, 40, 36, 30):
+        lines = screen(columns, "streams")
+        assert max(map(len, lines)) <= columns and len(lines) == 5
+        assert set(lines[0].split()) <= {"ID", "CREATED", "DURATION",
+                                         "STATUS", "BYTES_IN", "BYTES_OUT",
+                                         "PARAMS"}
+        lines = screen(columns, "attach", until="arrows")
+        assert max(map(len, lines)) <= columns
+        assert set(lines[1].split()) <= {"ID", "SHELL", "PID", "CREATED",
+                                         "DETACHED"}
+        assert columns > 56 or any("\u2026" in line for line in lines)
+
+
 def test_screen_info_80_and_40(screen):
     wide = screen(80, "info")
     assert "  CPU usage:     12.34m / 500m (2.47%)" in wide
@@ -397,6 +416,10 @@ def test_screen_info_80_and_40(screen):
     i = [n for n, line in enumerate(narrow) if "Repository:" in line][0]
     assert narrow[i].endswith("https://git.example/alic")
     assert narrow[i + 1] == " " * 16 + "e/demo"
+    # Between words, where there are some.
+    i = [n for n, line in enumerate(narrow) if "Memory usage:" in line][0]
+    assert narrow[i:i + 2] == ["  Memory usage:  123.45MiB / 512MiB",
+                               " " * 17 + "(24.11%)"]
 
 
 @pytest.mark.parametrize("columns", [80, 40])
