@@ -74,7 +74,10 @@ static const struct kbox_option logs_options[] = {
 	{ OPT_FOLLOW, "follow", 'f', NULL, "go on with lines as they come" },
 	{ OPT_LAST, "last-n", 'n', "N", "only the last N of what matches" },
 	{ OPT_LAST, "tail", '\0', "N", "the same" },
-	{ OPT_SINCE, "since", '\0', "WHEN", "10m ago, or an RFC 3339 time" },
+	{ OPT_SINCE, "since", '\0', "WHEN",
+	    "10m ago, an RFC 3339 time, or a job's event number" },
+	{ OPT_STREAM, "stream", '\0', "NAME",
+	    "of a job: only stdout, or only stderr" },
 	{ OPT_GREP, "grep", 'g', "TEXT", "only messages with this in them" },
 	{ OPT_JSON, "json", 'j', NULL, "the daemon's lines, unchanged" },
 	{ OPT_WRAP, "wrap", 'w', NULL, "do not cut at the terminal's edge" },
@@ -105,6 +108,63 @@ static const struct kbox_option shell_options[] = {
 	{ OPT_ENV, "env", 'e', "NAME=VALUE", "in its environment; again" },
 	{ OPT_DETACHED, "detached", 'd', NULL,
 	    "print its id and leave it alone" },
+	JSON, END
+};
+
+static const struct kbox_option run_options[] = {
+	{ OPT_DETACHED, "detach", 'd', NULL,
+	    "print its id and leave it alone" },
+	{ OPT_DETACHED, "detached", '\0', NULL, "the same" },
+	{ OPT_ID, "id", '\0', "ID", "its id, in place of a made-up one" },
+	{ OPT_CWD, "cwd", 'C', "DIR", "start there, not here" },
+	{ OPT_ENV, "env", 'e', "NAME=VALUE", "in its environment; again" },
+	{ OPT_LIMIT, "timeout", '\0', "TIME",
+	    "end it after that: 90s, 30m, 12h" },
+	{ OPT_GRACE, "grace", '\0', "TIME",
+	    "then between SIGTERM and SIGKILL; 5s" },
+	{ OPT_SESSION, "session", '\0', "ID",
+	    "whose end is its end, unless detached; this one" },
+	{ OPT_JSON, "json", '\0', NULL,
+	    "the daemon's events, one a line; with -d the job" },
+	END
+};
+
+static const struct kbox_option ps_options[] = {
+	{ OPT_ALL, "all", 'a', NULL, "also those that have ended" },
+	{ OPT_STATUS, "status", '\0', "STATUS",
+	    "running, completed, failed, killed, error; a list" },
+	{ OPT_SESSION, "session", '\0', "ID", "only those of that session" },
+	JSON, SORT("-started"), WATCH, TABLE, END
+};
+
+static const struct kbox_option kill_options[] = {
+	{ OPT_SIGNAL, "signal", 's', "SIGNAL",
+	    "only send this, once: HUP, USR1, 10" },
+	{ OPT_GRACE, "grace", '\0', "TIME",
+	    "between SIGTERM and SIGKILL; 5s" },
+	{ OPT_NOW, "now", '9', NULL, "SIGKILL at once" },
+	{ OPT_SCOPE, "scope", '\0', "SCOPE",
+	    "who gets --signal: tree, group or root" },
+	{ OPT_NO_WAIT, "no-wait", '\0', NULL, "do not wait for the end" },
+	{ OPT_ALL, "all", 'a', NULL, "all jobs" },
+	{ OPT_SESSION, "session", '\0', "ID", "with --all: of that session" },
+	JSON, END
+};
+
+static const struct kbox_option wait_options[] = {
+	{ OPT_LIMIT, "timeout", '\0', "TIME",
+	    "give up after that: 90s, 30m" },
+	{ OPT_LOG, "log", '\0', "TEXT", "until a line of it has this in it" },
+	{ OPT_REGEX, "regex", '\0', "ERE", "or matches this" },
+	{ OPT_PORT, "port", '\0', "N", "until something listens there" },
+	{ OPT_HTTP, "http", '\0', "PATH", "and answers GET PATH" },
+	{ OPT_STATUS, "status", '\0', "CODES",
+	    "with one of these: 204, 200-399; that is the default" },
+	JSON, END
+};
+
+static const struct kbox_option rm_options[] = {
+	{ OPT_DONE, "done", '\0', NULL, "all that have ended" },
 	JSON, END
 };
 
@@ -158,10 +218,48 @@ static const struct kbox_command commands[] = {
 	    "kbox attach as long as\nthe daemon's configuration or --ttl "
 	    "says.",
 	    .options = detach_options, .run = kbox_detach },
-	{ .name = "kill", .usage = "ID...", .min_words = 1,
-	    .max_words = MANY, .summary = "end shells, attached or not",
-	    .text = "SIGHUP as if the terminal was closed, then SIGKILL.",
-	    .run = kbox_kill },
+	{ .name = "run", .usage = "COMMAND [ARGUMENT...]",
+	    .summary = "run a job, here or in the background",
+	    .text = "In front, what it writes is written here as it comes; "
+	    "its input is empty.\nCtrl-C interrupts it, again kills it, a "
+	    "third time leaves. With -d it\noutlives this terminal and this "
+	    "session. One word is a command line for your\nshell, several "
+	    "are run as they stand:\n"
+	    "  kbox run -d --id web python3 -m http.server 8080\n"
+	    "  kbox run 'make all && make install'\n"
+	    "kbox shell is for what needs a terminal.\n\n"
+	    "exit status:\n"
+	    "  the command's own, 128+N if signal N ended it\n"
+	    "  127  there is no such command\n"
+	    "  126  it could not be started\n"
+	    "  125  kbox itself failed: usage, no daemon, connection lost",
+	    .options = run_options, .min_words = 1, .max_words = MANY,
+	    .rest = true, .of_job = true, .run = kbox_run },
+	{ .name = "ps", .usage = "[ID]", .max_words = 1,
+	    .summary = "jobs: what runs in the background",
+	    .text = "Those that run, or have left processes behind; with ID "
+	    "everything about one.",
+	    .options = ps_options, .run = kbox_ps },
+	{ .name = "wait", .usage = "ID", .min_words = 1, .max_words = 1,
+	    .summary = "wait until a job has ended, or is ready",
+	    .text = "  kbox wait build\n"
+	    "  kbox wait web --port 8080 --http /health --timeout 30s\n"
+	    "  kbox wait db --log 'ready to accept connections'\n\n"
+	    "exit status:\n"
+	    "  the job's own; with --log, --regex or --port 0: it is so, "
+	    "1: it ended before\n"
+	    "  124  --timeout is over\n"
+	    "  125  kbox itself failed: usage, no such job, no daemon",
+	    .options = wait_options, .of_job = true, .run = kbox_wait },
+	{ .name = "kill", .usage = "ID...", .max_words = MANY,
+	    .summary = "end jobs, with all they have started, and shells",
+	    .text = "Jobs: SIGTERM to every process, after the grace SIGKILL "
+	    "to those that are left.\nShells: SIGHUP as if the terminal was "
+	    "closed, then SIGKILL.",
+	    .options = kill_options, .run = kbox_kill },
+	{ .name = "rm", .usage = "ID... | --done", .max_words = MANY,
+	    .summary = "forget jobs that have ended",
+	    .options = rm_options, .run = kbox_rm },
 	{ .name = "info", .usage = "",
 	    .summary = "the workspace and what it uses",
 	    .options = watch_options, .run = kbox_info },
@@ -169,8 +267,10 @@ static const struct kbox_command commands[] = {
 	    .summary = "how long the workspace is up",
 	    .text = "The load average is the use of the CPU limit in percent.",
 	    .options = uptime_options, .run = kbox_uptime },
-	{ .name = "logs", .usage = "",
-	    .summary = "what the daemon has logged",
+	{ .name = "logs", .usage = "[ID]", .max_words = 1,
+	    .summary = "what a job has written, or the daemon has logged",
+	    .text = "With ID: the job's output, unchanged, each stream on its "
+	    "own; -f until it ends.\nWithout: the daemon's log.",
 	    .options = logs_options, .run = kbox_logs },
 	{ .name = "splash", .usage = "", .options = json_option,
 	    .summary = "the greeting of this workspace", .run = kbox_splash },
@@ -245,13 +345,27 @@ kbox_common_options(void)
 
 /* ---- help ---- */
 
+/* A common option whose name the command uses for something of its own. */
+static bool
+is_hidden(const struct kbox_option *o, const struct kbox_command *c)
+{
+	const struct kbox_option	*own = c != NULL ? c->options : NULL;
+
+	for (; own != NULL && own->name != NULL; own++)
+		if (own->id != o->id && strcmp(own->name, o->name) == 0)
+			return true;
+	return false;
+}
+
 static void
-show_options(const struct kbox_option *o)
+show_options(const struct kbox_option *o, const struct kbox_command *c)
 {
 	char	text[64];
 	size_t	n;
 
 	for (; o != NULL && o->name != NULL; o++) {
+		if (is_hidden(o, c))
+			continue;
 		n = (size_t)snprintf(text, sizeof text, "  %c%c%s --%s%s%s",
 		    o->letter != '\0' ? '-' : ' ',
 		    o->letter != '\0' ? o->letter : ' ',
@@ -278,8 +392,8 @@ show_command(const struct kbox_command *c, const char *name)
 	if (c->alias != NULL)
 		printf("\nAlso known as: %s\n", c->alias);
 	printf("\noptions:\n");
-	show_options(c->options);
-	show_options(common);
+	show_options(c->options, NULL);
+	show_options(common, c);
 }
 
 static void
@@ -294,10 +408,10 @@ show_all(void)
 			printf("  %-12s %s\n", commands[i].name,
 			    commands[i].summary);
 	printf("\noptions:\n");
-	show_options(common);
+	show_options(common, NULL);
 	printf("\nexit status: 0 done, 1 failed, 2 wrong usage, 3 not found, "
 	    "4 daemon not\nreachable, 5 API server needed, 6 refused, "
-	    "130 interrupted\n");
+	    "130 interrupted;\nof run and wait the job's own, see their help\n");
 }
 
 static int
@@ -507,6 +621,17 @@ start(struct kbox *k, int argc, char **argv)
 	return r != 0 ? r : run(k);
 }
 
+/* What a job would mean by a number, we must not. */
+static int
+exit_status(const struct kbox *k, int r)
+{
+	if ((r & KBOX_EXACT(0)) != 0)
+		return r & 0xff;
+	if (r != KBOX_OK && k->command != NULL && k->command->of_job)
+		return KBOX_OWN;
+	return r;
+}
+
 int
 kbox_main(int argc, char **argv)
 {
@@ -517,11 +642,12 @@ kbox_main(int argc, char **argv)
 	arena_init(&k.arena, ARENA_MAX);
 	base = kbox_printf(&k, "%s", path_base(argv[0]));
 	argv[0] = base;
-	r = start(&k, argc, argv);
+	r = exit_status(&k, start(&k, argc, argv));
 	if (fflush(stdout) != 0 || ferror(stdout) != 0) {
-		fprintf(stderr, "kbox: standard output: %s\n",
-		    strerror(errno));
-		r = r != KBOX_OK ? r : KBOX_FAILED;
+		if (errno != EPIPE)
+			fprintf(stderr, "kbox: standard output: %s\n",
+			    strerror(errno));
+		r = r != KBOX_OK ? r : exit_status(&k, KBOX_FAILED);
 	}
 	arena_finish(&k.arena);
 	return r;

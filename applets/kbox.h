@@ -29,6 +29,17 @@
 #define KBOX_REFUSED	6	/* by policy */
 #define KBOX_INTERRUPT	130
 
+/*
+ * run and wait exit with a job's status; what is their own failure has a
+ * number of its own, as with env(1) and docker.
+ */
+#define KBOX_TOO_LATE	124	/* wait --timeout */
+#define KBOX_OWN	125
+#define KBOX_CANNOT_RUN	126
+#define KBOX_NO_PROGRAM	127
+/* From a handler: this exit status, whatever it means elsewhere. */
+#define KBOX_EXACT(n)	(0x100 | (n))
+
 enum kbox_opt {
 	/* of every command */
 	OPT_HELP, OPT_VERSION, OPT_SOCKET, OPT_RUN_DIR, OPT_TIMEOUT,
@@ -38,7 +49,12 @@ enum kbox_opt {
 	OPT_PRETTY, OPT_SINCE, OPT_COMPONENT, OPT_LEVEL, OPT_FOLLOW, OPT_LAST,
 	OPT_WRAP, OPT_GREP, OPT_ERRORS, OPT_PROGRESS, OPT_TTL, OPT_NAME,
 	OPT_CWD, OPT_ENV, OPT_NEWEST, OPT_DELETE, OPT_YES, OPT_FILE,
-	OPT_COMPOSE, OPT_DETACHED, OPT_MAX
+	OPT_COMPOSE, OPT_DETACHED,
+	/* of jobs */
+	OPT_LIMIT, OPT_ID, OPT_SESSION, OPT_ALL, OPT_STATUS, OPT_SIGNAL,
+	OPT_GRACE, OPT_SCOPE, OPT_NOW, OPT_NO_WAIT, OPT_LOG, OPT_REGEX,
+	OPT_PORT, OPT_HTTP, OPT_STREAM, OPT_DONE,
+	OPT_MAX
 };
 
 struct kbox_option {
@@ -60,6 +76,7 @@ struct kbox_command {
 	const struct kbox_option *options;	/* or NULL */
 	unsigned	 min_words, max_words;
 	bool		 rest;		/* the first word ends the options */
+	bool		 of_job;	/* own failures become KBOX_OWN */
 	kbox_fn		*run;
 };
 
@@ -89,6 +106,9 @@ kbox_fn	 kbox_help, kbox_show_version;
 
 /* kbox_args.c: argv behind the command.  0 or KBOX_USAGE after a message. */
 int	 kbox_args(struct kbox *k, int argc, char **argv);
+/* "--name" or "-n" as an option of that command; or NULL.  c may be NULL. */
+const struct kbox_option *kbox_option_find(const struct kbox_command *c,
+	    const char *word);
 /* Nearest name in a table of commands, or NULL if none is near. */
 const char *kbox_nearest(const char *word);
 /* Seconds ("90", "1.5") or a Go duration; milliseconds, or -EINVAL. */
@@ -123,12 +143,21 @@ struct kbox_answer {
 /* A piece of a body as it comes; false ends the request. */
 typedef bool kbox_piece_fn(void *arg, const char *p, size_t n);
 
+/* Something else to look at meanwhile; fn says whether to go on. */
+struct kbox_wake {
+	int		 fd;
+	short		 events;	/* as of poll(2); errors always count */
+	bool		 (*fn)(void *arg);
+	void		*arg;
+};
+
 struct kbox_request {
 	const char	*method, *target;
 	const char	*body;		/* JSON, or NULL */
 	kbox_piece_fn	*piece;		/* for a 2xx body; NULL: collect it */
 	void		*arg;
 	bool		 quiet;		/* say nothing about failures */
+	const struct kbox_wake *wake;	/* while reading, or NULL */
 };
 
 /* Non-blocking socket; or -1 after a message, unless quiet. */
@@ -144,6 +173,12 @@ int	 kbox_get(struct kbox *k, const char *target, const char *older,
 	    struct kbox_answer *a);
 /* What a status of 400 or more means for our exit; says so unless quiet. */
 int	 kbox_refused(struct kbox *k, const struct kbox_answer *a, bool quiet);
+/* Target of one thing: KBOX_API "/KIND/ID" REST; NULL after a message. */
+char	*kbox_route(struct kbox *k, const char *kind, const char *id,
+	    const char *rest);
+/* Daemons before ours do not know some routes, or their methods. */
+bool	 kbox_is_older(const struct kbox_answer *a);
+void	 kbox_hint_if_older(const struct kbox_answer *a);
 /* For the 101 of attach: sends all of p, or -errno; waits up to timeout. */
 int	 kbox_send(struct kbox *k, int fd, const void *p, size_t n);
 
@@ -156,7 +191,12 @@ kbox_fn	 kbox_logs;				/* kbox_logs.c */
 kbox_fn	 kbox_profile, kbox_user, kbox_splash;	/* kbox_profile.c */
 kbox_fn	 kbox_init_status;			/* kbox_init.c */
 kbox_fn	 kbox_attach;				/* kbox_attach.c */
-kbox_fn	 kbox_shell, kbox_detach, kbox_kill;	/* kbox_shell.c */
+kbox_fn	 kbox_shell, kbox_detach;		/* kbox_shell.c */
+kbox_fn	 kbox_ps, kbox_rm;			/* kbox_jobs.c */
+kbox_fn	 kbox_run;				/* kbox_jobs_run.c */
+kbox_fn	 kbox_wait;				/* kbox_jobs_wait.c */
+kbox_fn	 kbox_kill;				/* kbox_jobs_kill.c */
+kbox_fn	 kbox_job_logs;				/* kbox_jobs_feed.c */
 kbox_fn	 kbox_last, kbox_apps, kbox_credentials;	/* kbox_upstream.c */
 kbox_fn	 kbox_validate, kbox_shutdown, kbox_passwd;
 kbox_fn	 kbox_completion, kbox_complete;	/* kbox_complete.c */

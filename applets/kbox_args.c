@@ -34,6 +34,17 @@ find_option(const struct kbox *k, const char *name, size_t n, char letter)
 	    find_in(kbox_common_options(), name, n, letter);
 }
 
+const struct kbox_option *
+kbox_option_find(const struct kbox_command *c, const char *word)
+{
+	const struct kbox	k = { .command = c };
+
+	if (str_prefix(word, "--"))
+		return find_option(&k, word + 2, strcspn(word + 2, "="), '\0');
+	return word[0] == '-' && word[1] != '\0' && word[2] == '\0' ?
+	    find_option(&k, NULL, 0, word[1]) : NULL;
+}
+
 static int
 set_option(struct kbox *k, const struct kbox_option *o, const char *value)
 {

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "applets/kbox.h"
+#include "applets/kbox_text.h"
 #include "applets/rundir.h"
 #include "base/buf.h"
 #include "base/str.h"
@@ -124,6 +125,27 @@ wait_for(int fd, short events, int64_t end_ms)
 	return r == 0 ? -ETIMEDOUT : 0;
 }
 
+/* The same for what comes in; -ECANCELED if wake wants no more. */
+static int
+wait_in(int fd, const struct kbox_wake *wake, int64_t end_ms)
+{
+	struct pollfd	p[2] = {
+		{ .fd = fd, .events = POLLIN },
+		{ .fd = wake->fd, .events = wake->events }
+	};
+	int64_t		left = end_ms - monotonic_ms();
+	int		r;
+
+	if (end_ms >= 0 && left <= 0)
+		return -ETIMEDOUT;
+	r = poll(p, 2, end_ms < 0 ? -1 : (int)left);
+	if (r < 0)
+		return errno == EINTR ? 0 : -errno;
+	if (p[1].revents != 0 && !wake->fn(wake->arg))
+		return -ECANCELED;
+	return r == 0 ? -ETIMEDOUT : 0;
+}
+
 static int
 send_all(int fd, const uint8_t *p, size_t n, int64_t end_ms)
 {
@@ -197,7 +219,8 @@ read_some(struct reading *rd)
 		    -ECONNRESET : http1_close(&rd->http);
 	if (errno != EAGAIN && errno != EINTR)
 		return -errno;
-	r = wait_for(rd->fd, POLLIN, rd->end_ms);
+	r = rd->q->wake != NULL ? wait_in(rd->fd, rd->q->wake, rd->end_ms) :
+	    wait_for(rd->fd, POLLIN, rd->end_ms);
 	return r < 0 ? r : HTTP1_MORE;
 }
 
@@ -240,7 +263,8 @@ exchange(struct reading *rd)
 	struct buf	out;
 	int		r;
 
-	buf_init(&out, HEAD_MAX + READ_MAX);
+	buf_init(&out, HEAD_MAX + READ_MAX +
+	    (rd->q->body != NULL ? strlen(rd->q->body) : 0));
 	if ((r = put_request(&out, rd->q)) == 0)
 		r = send_all(rd->fd, buf_head(&out), out.len, rd->end_ms);
 	if (r == 0 || r == -EPIPE || r == -ECONNRESET)
@@ -252,7 +276,10 @@ exchange(struct reading *rd)
 static void
 no_answer(struct kbox *k, const struct reading *rd, int err)
 {
-	if (err == ETIMEDOUT)
+	if (rd->q->piece != NULL && rd->http.status / 100 == 2)
+		(void)kbox_fail(k, 0, "the connection to the daemon at %s is "
+		    "lost", k->socket);
+	else if (err == ETIMEDOUT)
 		(void)kbox_fail(k, 0, "no answer from the daemon at %s within "
 		    "%g s", k->socket, (double)k->timeout_ms / 1000);
 	else if (err == EPROTO)
@@ -289,7 +316,7 @@ kbox_call(struct kbox *k, const struct kbox_request *q, struct kbox_answer *a)
 		a->body = kbox_alloc(k, a->len + 1);
 		if (a->len > 0)
 			memcpy(a->body, buf_head(&rd.body), a->len);
-	} else if (!q->quiet) {
+	} else if (!q->quiet && r != -ECANCELED) {
 		no_answer(k, &rd, -r);
 	}
 	buf_wipe(&rd.in);
@@ -339,4 +366,31 @@ kbox_get(struct kbox *k, const char *target, const char *older,
 	q.target = a->status == 404 ? older : target;
 	q.quiet = false;
 	return kbox_call(k, &q, a);
+}
+
+char *
+kbox_route(struct kbox *k, const char *kind, const char *id, const char *rest)
+{
+	char	escaped[1024];
+
+	if (kbox_url_escape(id, escaped, sizeof escaped) < 0) {
+		(void)kbox_fail(k, 0, "the id is too long");
+		return NULL;
+	}
+	return kbox_printf(k, KBOX_API "/%s/%s%s", kind, escaped, rest);
+}
+
+bool
+kbox_is_older(const struct kbox_answer *a)
+{
+	return a->status == 405 || (a->status == 404 &&
+	    (strstr(a->body, "page not found") != NULL ||
+	    strstr(a->body, "no such path") != NULL));
+}
+
+void
+kbox_hint_if_older(const struct kbox_answer *a)
+{
+	if (kbox_is_older(a))
+		kbox_hint("this daemon is too old for that");
 }

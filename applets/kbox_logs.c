@@ -1,5 +1,6 @@
 /*
- * logs: the daemon's own log lines (GET /logs, one JSON object a line).
+ * logs: the daemon's own log lines (GET /logs, one JSON object a line).  Those
+ * of a job are kbox_jobs_feed.c's.
  *
  * The daemon filters by one component; everything else is done here, so that
  * "the last 10" are the last 10 that are shown, and every generation of the
@@ -340,6 +341,11 @@ kbox_logs(struct kbox *k)
 	struct logs	l = { .k = k, .keeping = true };
 	int		r;
 
+	if (k->nwords > 0)
+		return kbox_job_logs(k);
+	if (k->values[OPT_STREAM] != NULL)
+		return kbox_fail(k, KBOX_USAGE, "--stream needs the id of a "
+		    "job");
 	if ((r = read_wishes(k, &l.want)) != 0)
 		return r;
 	buf_init(&l.line, LINE_MAX_BYTES);

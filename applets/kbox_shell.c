@@ -1,5 +1,5 @@
 /*
- * shell, detach, kill: sessions begin, are left alone, and end.
+ * shell, detach: sessions begin and are left alone.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -13,7 +13,6 @@
 #include "base/str.h"
 
 #define BODY_MAX	(64u * 1024)
-#define KILL_MS		30000	/* SIGHUP, patience, SIGKILL */
 
 /* ---- shell ---- */
 
@@ -30,8 +29,8 @@ join_words(struct kbox *k)
 	return all;
 }
 
-static int
-put_env(struct kbox *k, struct json_out *o)
+int
+kbox_put_env(struct kbox *k, struct json_out *o)
 {
 	const char	*eq;
 	size_t		 i;
@@ -70,7 +69,7 @@ put_start(struct kbox *k, struct json_out *o)
 		json_put_string(o, "command", join_words(k));
 	if (cwd != NULL)
 		json_put_string(o, "cwd", cwd);
-	if ((r = put_env(k, o)) != 0)
+	if ((r = kbox_put_env(k, o)) != 0)
 		return r;
 	json_put_int(o, "width", cols);
 	json_put_int(o, "height", rows);
@@ -78,15 +77,6 @@ put_start(struct kbox *k, struct json_out *o)
 	if (json_put_done(o) < 0)
 		return kbox_fail(k, KBOX_USAGE, "the command is too long");
 	return 0;
-}
-
-/* Daemons before ours do not know these routes, or not these methods. */
-static void
-hint_if_older(const struct kbox_answer *a)
-{
-	if (a->status == 405 || (a->status == 404 &&
-	    strstr(a->body, "page not found") != NULL))
-		kbox_hint("this daemon is too old for that");
 }
 
 static int
@@ -105,7 +95,7 @@ start(struct kbox *k, struct kbox_answer *a)
 		q.body = kbox_printf(k, "%.*s", (int)body.len,
 		    (const char *)buf_head(&body));
 		r = kbox_call(k, &q, a);
-		hint_if_older(a);
+		kbox_hint_if_older(a);
 	}
 	buf_finish(&body);
 	return r;
@@ -213,19 +203,6 @@ ttl_body(struct kbox *k, char **body)
 	return 0;
 }
 
-/* Target of a session's route; NULL after a message. */
-static char *
-route_of(struct kbox *k, const char *id, const char *verb)
-{
-	char	escaped[1024];
-
-	if (kbox_url_escape(id, escaped, sizeof escaped) < 0) {
-		(void)kbox_fail(k, 0, "the id is too long");
-		return NULL;
-	}
-	return kbox_printf(k, KBOX_API "/shells/%s%s", escaped, verb);
-}
-
 static bool
 is_running(struct kbox *k, const char *id)
 {
@@ -251,7 +228,7 @@ kbox_detach(struct kbox *k)
 
 	if ((r = ttl_body(k, &body)) != 0 || (r = find_attached(k, &id)) != 0)
 		return r;
-	if ((q.target = route_of(k, id, "/detach")) == NULL)
+	if ((q.target = kbox_route(k, "shells", id, "/detach")) == NULL)
 		return KBOX_USAGE;
 	q.body = body;
 	r = kbox_call(k, &q, &a);
@@ -264,38 +241,4 @@ kbox_detach(struct kbox *k)
 	    "kbox attach %s brings it back.\n", kbox_clean(k, id),
 	    kbox_clean(k, id));
 	return KBOX_OK;
-}
-
-/* ---- kill ---- */
-
-static int
-kill_one(struct kbox *k, const char *word)
-{
-	struct kbox_request	 q = { .method = "DELETE" };
-	struct kbox_answer	 a;
-	const char		*id;
-	int			 r;
-
-	if ((r = kbox_session_find(k, word, &id)) != KBOX_OK)
-		return r;
-	if ((q.target = route_of(k, id, "")) == NULL)
-		return KBOX_USAGE;
-	if ((r = kbox_call(k, &q, &a)) == KBOX_OK)
-		printf("%s has ended\n", kbox_clean(k, id));
-	hint_if_older(&a);
-	return r;
-}
-
-int
-kbox_kill(struct kbox *k)
-{
-	size_t	i;
-	int	r = KBOX_OK, one;
-
-	if (k->values[OPT_TIMEOUT] == NULL)
-		k->timeout_ms = KILL_MS;
-	for (i = 0; i < k->nwords; i++)
-		if ((one = kill_one(k, k->words[i])) != KBOX_OK)
-			r = one;
-	return r;
 }

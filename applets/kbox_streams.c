@@ -68,26 +68,6 @@ add_stream(struct kbox *k, struct kbox_table *t, const struct value *v)
 	kbox_row_set(k, row, PARAMS, value_text(v, "params"));
 }
 
-static int
-show(struct kbox *k, struct kbox_table *t)
-{
-	const char	*keys = k->values[OPT_SORT];
-	size_t		 i;
-	int		 r;
-
-	if ((r = kbox_table_sort(k, t, keys != NULL ? keys : "-created")) != 0)
-		return r;
-	if (k->values[OPT_JSON] != NULL)
-		return kbox_table_json(k, t);
-	if (k->values[OPT_QUIET] == NULL) {
-		kbox_table_print(k, t);
-		return KBOX_OK;
-	}
-	for (i = 0; i < t->nrows; i++)
-		puts(t->rows[i].cells[0]);
-	return KBOX_OK;
-}
-
 int
 kbox_streams(struct kbox *k)
 {
@@ -101,7 +81,7 @@ kbox_streams(struct kbox *k)
 	    sizeof stream_columns / sizeof stream_columns[0]);
 	for (v = list->kids; v != NULL; v = v->next)
 		add_stream(k, &t, v);
-	return show(k, &t);
+	return kbox_table_show(k, &t, "-created");
 }
 
 /* ---- shells ---- */
@@ -162,5 +142,5 @@ kbox_shells(struct kbox *k)
 		    (k->values[OPT_DETACHED] == NULL ||
 		    strcmp(s.status, "DETACHED") == 0))
 			add_shell(k, &t, &s);
-	return show(k, &t);
+	return kbox_table_show(k, &t, "-created");
 }

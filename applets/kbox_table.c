@@ -366,6 +366,27 @@ kbox_table_json(struct kbox *k, const struct kbox_table *t)
 	return value_print(k, json, (size_t)(p - json));
 }
 
+int
+kbox_table_show(struct kbox *k, struct kbox_table *t, const char *keys)
+{
+	size_t	i;
+	int	r;
+
+	if (k->values[OPT_SORT] != NULL)
+		keys = k->values[OPT_SORT];
+	if ((r = kbox_table_sort(k, t, keys)) != 0)
+		return r;
+	if (k->values[OPT_JSON] != NULL)
+		return kbox_table_json(k, t);
+	if (k->values[OPT_QUIET] == NULL) {
+		kbox_table_print(k, t);
+		return KBOX_OK;
+	}
+	for (i = 0; i < t->nrows; i++)
+		puts(t->rows[i].cells[0]);
+	return KBOX_OK;
+}
+
 /* ---- pairs ---- */
 
 void

@@ -60,6 +60,9 @@ void	 kbox_table_print(struct kbox *k, const struct kbox_table *t);
 char	*kbox_cut(struct kbox *k, const char *text, size_t width);
 /* The rows' values as a JSON array, as they came. */
 int	 kbox_table_json(struct kbox *k, const struct kbox_table *t);
+/* All of a table's options: sorted by --sort or keys; as rows, JSON, ids. */
+int	 kbox_table_show(struct kbox *k, struct kbox_table *t,
+	    const char *keys);
 
 /* Pairs under a heading, as `kbox info` has them. */
 struct kbox_group {

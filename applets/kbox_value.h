@@ -34,6 +34,9 @@ bool	 value_time(const struct value *v, const char *key, int64_t *ns);
 
 /* Two spaces a level; the text of strings and numbers is not touched. */
 int	 value_print(struct kbox *k, const char *json, size_t n);
+/* Every --env as a member "env"; nothing without.  0, or KBOX_USAGE after a
+ * message.  (kbox_shell.c) */
+int	 kbox_put_env(struct kbox *k, struct json_out *o);
 /* What --json does with an answer. */
 int	 value_print_answer(struct kbox *k, const struct kbox_answer *a);
 

@@ -11,6 +11,8 @@ import socket
 import threading
 import time
 
+import fake_jobs
+
 API = "/api/v1"
 
 
@@ -98,6 +100,7 @@ class Fake:
         self.attached = None
         self.changed = threading.Condition()
         self.closing = False
+        self.jobs = fake_jobs.Jobs(self)
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(self.path)
         self.listener.listen(16)
@@ -174,6 +177,12 @@ class Fake:
             self._send(conn, *reply)
         elif path.endswith("/attach") and method == "POST":
             self._attach(conn, path.split("/")[-2])
+        elif path.startswith(API + "/jobs") and not self.older:
+            parts = path[len(API + "/jobs"):].strip("/").split("/")
+            answer = self.jobs.serve(conn, method, [p for p in parts if p],
+                                     asked, parsed)
+            if answer:
+                self._send(conn, *answer)
         elif path == API + "/logs":
             self._logs(conn, asked)
         else:

@@ -518,7 +518,7 @@ def test_kill(kbox, fake):
     assert good(kbox("kill", "sh-web-1")) == "sh-web-1 has ended\n"
     r = kbox("kill", "sh-web-2", "gone")
     assert (r.returncode, r.stdout) == (NOT_FOUND, "sh-web-2 has ended\n")
-    assert "no session gone" in r.stderr
+    assert 'no job and no shell "gone"' in r.stderr
 
 
 def test_shell_detached(kbox, fake, tmp_path):

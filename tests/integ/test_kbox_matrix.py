@@ -47,6 +47,10 @@ ROWS = {
                   "POST /shells/sh-web-1/detach"),
     "kill": Row("sh-web-1", r"sh-web-1 has ended\n",
                 "DELETE /shells/sh-web-1"),
+    "run": Row("-d true", r"job-\w+\n", "POST /jobs"),
+    "ps": Row("", r"ID +STATUS ", "GET /jobs"),
+    "wait": Row("build --log up", r"it is up\n", "GET /jobs"),
+    "rm": Row("--done", r"1 finished job removed\n", "DELETE /jobs"),
     "info": Row("", r"Workspace\n  Name:", "GET /sysinfo"),
     "uptime": Row("", r"\d\d:\d\d:\d\d up ", "GET /sysinfo"),
     "logs": Row("", r"\S+ INF serving component=grpc\n", "GET /logs"),
@@ -69,8 +73,14 @@ ROWS = {
 }
 COMMANDS = commands()
 ASKING = [c for c in COMMANDS if ROWS.get(c, ROWS["help"]).asks]
+# run and wait exit with a job's status: own failures have one of their own.
+OF_JOB = {"run": {OK: OK, FAILED: 126}, "wait": {OK: OK}}
 every_command = pytest.mark.parametrize("command", COMMANDS)
 asking = pytest.mark.parametrize("command", ASKING)
+
+
+def own(command, status):
+    return OF_JOB[command].get(status, 125) if command in OF_JOB else status
 
 
 class Sitting:
@@ -106,6 +116,9 @@ def run(binary, fake, tmp_path):  # noqa: F811
             return call(*argv, **kwargs)
         return Sitting(argv, row.keys)
 
+    job = fake.jobs.add("build")
+    job.out("it is up\n")
+    job.exit(0)
     for row in ROWS.values():
         if row.reply:
             method, path = row.asks.split()
@@ -134,25 +147,32 @@ def test_output_and_status_0(run, command):
 def test_json(run, fake, command):  # noqa: F811
     """What the daemon says, wherever it says JSON."""
     if "--json" not in good(run_help(command)):
-        assert command in ("attach", "detach", "kill", "credentials",
-                           "shutdown", "passwd", "completion", "help")
+        assert command in ("attach", "detach", "credentials", "shutdown",
+                           "passwd", "completion", "help")
         return
-    text = good(run(command, "--json")) if command != "shell" else \
-        good(call(harness.BINARY, "kbox", "shell", "--json", "--socket",
-                  fake.path))
+    if command in ("shell", "run"):     # their words end the options
+        text = good(call(harness.BINARY, "kbox", command, "-d", "--json",
+                         "--socket", fake.path, "true"))
+    else:
+        text = good(run(command, "--json"))
     lines = text.splitlines() if command == "logs" else [text]
     said = {"streams": fake.streams, "shells": fake.shells,
             "info": fake.sysinfo, "uptime": fake.sysinfo,
             "profile": fake.profile, "user": fake.profile,
             "init-status": [], "apps": [], "last": [],
             "splash": {"text": fake.splash}, "shell": {"id": "sh-new-1"},
-            "validate": {"status": "valid"}, "logs": fake.logs}
+            "validate": {"status": "valid"}, "logs": fake.logs, "ps": [],
+            "kill": {"killed": True}, "rm": {"removed": 1}}
     parsed = [json.loads(s) for s in lines]
     got = parsed if command == "logs" else parsed[0]
     if command == "version":
         assert set(got) == {"version", "commit"}
     elif command == "streams":          # sorted as the table is
         assert sorted(got, key=str) == sorted(fake.streams, key=str)
+    elif command == "run":
+        assert got == fake.jobs.list[0].record
+    elif command == "wait":
+        assert got["line"] == "it is up"
     else:
         assert got == said[command]
 
@@ -173,8 +193,9 @@ def test_help(command):
 
 @every_command
 def test_usage_is_status_2(run, fake, command):  # noqa: F811
-    bad(call(harness.BINARY, "kbox", command, "--no-such-option"), USAGE,
-        "unknown option --no-such-option", "kbox %s --help" % command)
+    bad(call(harness.BINARY, "kbox", command, "--no-such-option"),
+        own(command, USAGE), "unknown option --no-such-option",
+        "kbox %s --help" % command)
     assert fake.requests == []
 
 
@@ -193,21 +214,22 @@ def test_status_of_a_refusal(run, fake, command, http, status):  # noqa: F811
     """With the daemon's own sentence."""
     method, path = ROWS[command].asks.split()
     fake.replies["%s %s%s" % (method, API, path)] = (http, "not for you")
-    status_and_text(run(command), status, "not for you (HTTP %d)" % http)
+    status_and_text(run(command), own(command, status),
+                    "not for you (HTTP %d)" % http)
 
 
 @asking
 def test_no_daemon_is_status_4(run, tmp_path, command):
-    status_and_text(run(command, socket=str(tmp_path / "none")), NO_DAEMON,
-                    "cannot reach the daemon at", "No such file",
-                    "is k8shelld running?")
+    status_and_text(run(command, socket=str(tmp_path / "none")), own(
+        command, NO_DAEMON), "cannot reach the daemon at", "No such file",
+        "is k8shelld running?")
 
 
 @asking
 def test_a_dead_daemon_is_status_4(run, fake, command):  # noqa: F811
     fake.stop_listening()
-    status_and_text(run(command), NO_DAEMON, "Connection refused",
-                    "has ended")
+    status_and_text(run(command), own(command, NO_DAEMON),
+                    "Connection refused", "has ended")
 
 
 @asking
@@ -221,8 +243,9 @@ def test_no_permission_is_status_4(run, fake, command):  # noqa: F811
     os.chmod(fake.path, 0o600)
     status_and_text(run(command, prefix=[
         "/usr/bin/setpriv", "--reuid", str(harness.UID), "--regid",
-        str(harness.GID), "--clear-groups"]), NO_DAEMON,
-        "Permission denied", "belongs to uid 0, you are uid")
+        str(harness.GID), "--clear-groups"]),
+        own(command, NO_DAEMON), "Permission denied",
+        "belongs to uid 0, you are uid")
     assert fake.requests == []
 
 

@@ -56,6 +56,40 @@ options_and_words_may_be_mixed(void **state)
 	arena_finish(&k.arena);
 }
 
+/* Of an option named twice, the command's own counts. */
+static void
+options_are_found_by_name_and_letter(void **state)
+{
+	const struct kbox_command	*run = kbox_command_find("run");
+
+	(void)state;
+	assert_int_equal(kbox_option_find(run, "--timeout")->id, OPT_LIMIT);
+	assert_int_equal(kbox_option_find(NULL, "--timeout")->id, OPT_TIMEOUT);
+	assert_int_equal(kbox_option_find(run, "--env=A=b")->id, OPT_ENV);
+	assert_int_equal(kbox_option_find(run, "-C")->id, OPT_CWD);
+	assert_null(kbox_option_find(run, "-Cx"));
+	assert_null(kbox_option_find(run, "--nothing"));
+	assert_null(kbox_option_find(run, "-"));
+	assert_null(kbox_option_find(run, "word"));
+}
+
+static void
+the_words_of_run_are_not_its_options(void **state)
+{
+	struct kbox	k;
+
+	(void)state;
+	assert_int_equal(ARGS(&k, "run", "--timeout", "5s", "make", "-d"), 0);
+	assert_string_equal(k.values[OPT_LIMIT], "5s");
+	assert_null(k.values[OPT_TIMEOUT]);
+	assert_null(k.values[OPT_DETACHED]);
+	assert_int_equal(k.nwords, 2);
+	arena_finish(&k.arena);
+	assert_int_equal(ARGS(&k, "kill", "-9", "web"), 0);
+	assert_non_null(k.values[OPT_NOW]);
+	arena_finish(&k.arena);
+}
+
 static void
 letters_combine_and_take_values(void **state)
 {
@@ -134,7 +168,7 @@ what_is_not_understood_is_wrong_usage(void **state)
 	arena_finish(&k.arena);
 	assert_int_equal(ARGS(&k, "streams", "word"), KBOX_USAGE);
 	arena_finish(&k.arena);
-	assert_int_equal(ARGS(&k, "kill"), KBOX_USAGE);
+	assert_int_equal(ARGS(&k, "wait"), KBOX_USAGE);
 	arena_finish(&k.arena);
 }
 
@@ -201,6 +235,8 @@ main(void)
 {
 	const struct CMUnitTest	tests[] = {
 		cmocka_unit_test(options_and_words_may_be_mixed),
+		cmocka_unit_test(options_are_found_by_name_and_letter),
+		cmocka_unit_test(the_words_of_run_are_not_its_options),
 		cmocka_unit_test(letters_combine_and_take_values),
 		cmocka_unit_test(an_optional_value_needs_its_sign),
 		cmocka_unit_test(a_command_to_run_keeps_its_options),

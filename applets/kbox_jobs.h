@@ -1,0 +1,71 @@
+/*
+ * kbox_jobs - the jobs of this workspace: which there are, which one a word
+ * means, and what they say as they say it.
+ *
+ * A daemon from before there were jobs has no such route; that is said in
+ * words, once.
+ */
+#ifndef APPLETS_KBOX_JOBS_H
+#define APPLETS_KBOX_JOBS_H
+
+#include "applets/kbox_table.h"
+#include "base/buf.h"
+
+struct kbox_job {
+	const char	*id, *status, *reason;	/* "" where not said */
+	const char	*command;	/* one line, however it was given */
+	bool		 ended;		/* its status is final */
+	uint64_t	 lingering;	/* processes it has left */
+	const struct value *value;
+};
+
+void	 kbox_job_read(struct kbox *k, const struct value *v,
+	    struct kbox_job *j);
+
+/* All of them, newest first: an array, or null. */
+int	 kbox_jobs_get(struct kbox *k, const struct value **list);
+/* The same; *list is NULL, and nothing said, if the daemon has no jobs. */
+int	 kbox_jobs_try(struct kbox *k, const struct value **list);
+
+/* Those whose ids are looked at first when a start of one is given. */
+enum kbox_jobs_which { KBOX_JOBS_ANY, KBOX_JOBS_LIVE, KBOX_JOBS_ENDED };
+
+bool	 kbox_job_is(const struct kbox_job *j, enum kbox_jobs_which which);
+
+/*
+ * The job a word means: its whole id, or a start only one of them has.
+ * KBOX_NOT_FOUND or KBOX_FAILED after a message.
+ */
+int	 kbox_job_find(struct kbox *k, const char *word,
+	    enum kbox_jobs_which which, const char **id);
+
+/* ---- kbox_jobs_feed.c: events, one JSON object a line ---- */
+
+/*
+ * What a job writes leaves as it came, on the descriptor it was meant for.
+ * Whoever asks meanwhile (wake) is heard even if nobody reads our output.
+ */
+struct kbox_feed {
+	struct kbox	*k;
+	void		 (*started)(void *arg, const char *id);	/* or NULL */
+	void		*arg;		/* of started */
+	struct kbox_wake wake;
+	int64_t		 since_ns;	/* older output is left out */
+	struct buf	 line;		/* begun, not ended */
+	bool		 ended;		/* the last event has come */
+	bool		 gone;		/* nobody reads our output */
+	bool		 stopped;	/* wake said so */
+	int		 error;		/* errno of our output */
+	int		 exit_code;	/* -1: not known */
+	char		 status[16], reason[16];
+};
+
+/*
+ * Sends q and follows the events of its answer to their end.  KBOX_OK if
+ * there is nothing to complain about but what stands in f; else as
+ * kbox_call(), after a message.
+ */
+int	 kbox_feed_run(struct kbox_feed *f, struct kbox_request *q,
+	    struct kbox_answer *a);
+
+#endif

@@ -1,0 +1,365 @@
+/*
+ * kill: ends jobs and shells.  A word is looked for among both; a job has the
+ * better right to its own name.
+ */
+#include <string.h>
+
+#include "applets/kbox_jobs.h"
+#include "applets/kbox_sessions.h"
+#include "base/str.h"
+
+#define SHELL_MS	30000	/* SIGHUP, patience, SIGKILL */
+#define GRACE_MS	5000	/* the daemon's own */
+#define SPARE_MS	30000	/* SIGKILL may take a while, too */
+
+struct target {
+	const char	*id;
+	bool		 shell;
+};
+
+struct killing {
+	struct kbox	*k;
+	const struct value *jobs;	/* NULL: the daemon has none */
+	const struct value *streams;
+	int64_t		 grace_ms;	/* -1: as the daemon likes */
+};
+
+/* ---- who is meant ---- */
+
+struct matches {
+	struct target	 exact, first;
+	const char	*all;		/* "job a, shell b" */
+	unsigned	 n;
+};
+
+static void
+add_match(struct kbox *k, struct matches *m, const char *id, bool shell)
+{
+	if (m->n == 0)
+		m->first = (struct target){ id, shell };
+	m->all = kbox_printf(k, "%s%s%s %s", m->all, m->n++ > 0 ? ", " : "",
+	    shell ? "shell" : "job", id);
+}
+
+static void
+match_jobs(const struct killing *x, const char *word, bool live,
+    struct matches *m)
+{
+	const struct value	*v = x->jobs != NULL ? x->jobs->kids : NULL;
+	struct kbox_job		 j;
+
+	for (; v != NULL; v = v->next) {
+		kbox_job_read(x->k, v, &j);
+		if (strcmp(j.id, word) == 0)
+			m->exact = (struct target){ j.id, false };
+		if (str_prefix(j.id, word) &&
+		    kbox_job_is(&j, KBOX_JOBS_LIVE) == live)
+			add_match(x->k, m, j.id, false);
+	}
+}
+
+static void
+match_shells(const struct killing *x, const char *word, struct matches *m)
+{
+	const struct value	*v = x->streams->kids;
+	struct kbox_session	 s;
+
+	for (; v != NULL; v = v->next) {
+		if (!kbox_session_read(x->k, v, &s))
+			continue;
+		if (strcmp(s.id, word) == 0 && m->exact.id == NULL)
+			m->exact = (struct target){ s.id, true };
+		if (str_prefix(s.id, word))
+			add_match(x->k, m, s.id, true);
+	}
+}
+
+/* What has ended is meant only if nothing alive can be. */
+static int
+find_target(const struct killing *x, const char *word, struct target *t)
+{
+	struct matches	m = { .all = "" };
+	int		r;
+
+	match_jobs(x, word, true, &m);
+	match_shells(x, word, &m);
+	if (m.exact.id == NULL && m.n == 0)
+		match_jobs(x, word, false, &m);
+	if (m.exact.id != NULL || m.n == 1) {
+		*t = m.exact.id != NULL ? m.exact : m.first;
+		return KBOX_OK;
+	}
+	if (m.n > 1)
+		return kbox_fail(x->k, KBOX_FAILED,
+		    "\"%s\" is the start of several: %s", word, m.all);
+	if (x->jobs == NULL) {		/* an older daemon may know better */
+		*t = (struct target){ word, true };
+		return KBOX_OK;
+	}
+	r = kbox_fail(x->k, KBOX_NOT_FOUND, "there is no job and no shell "
+	    "\"%s\"", word);
+	kbox_hint("kbox ps and kbox shells list them");
+	return r;
+}
+
+/* ---- what is asked ---- */
+
+/* "TERM", "SIGTERM", "term" or "15" as JSON; NULL after a message. */
+static char *
+signal_json(struct kbox *k, const char *name)
+{
+	static const char	plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+			    "0123456789+-";
+	char			*up = kbox_printf(k, "%s", name), *p;
+	uint32_t		 n;
+
+	if (str_to_u32(name, 64, &n) == 0)
+		return kbox_printf(k, "%u", n);
+	for (p = up; *p != '\0'; p++)
+		if (*p >= 'a' && *p <= 'z')
+			*p = (char)(*p - 'a' + 'A');
+	if (up[0] != '\0' && up[strspn(up, plain)] == '\0')
+		return kbox_printf(k, "\"%s\"", up);
+	(void)kbox_fail(k, 0, "--signal is a name or a number, not \"%s\"",
+	    name);
+	return NULL;
+}
+
+static char *
+order_json(const struct killing *x)
+{
+	struct kbox	*k = x->k;
+	const char	*const *v = k->values;
+	char		*body = kbox_printf(k, "{\"wait\":%s",
+			    v[OPT_NO_WAIT] != NULL ? "false" : "true"), *sig;
+
+	if (v[OPT_SIGNAL] != NULL) {
+		if ((sig = signal_json(k, v[OPT_SIGNAL])) == NULL)
+			return NULL;
+		body = kbox_printf(k, "%s,\"signal\":%s", body, sig);
+	}
+	if (v[OPT_SCOPE] != NULL)
+		body = kbox_printf(k, "%s,\"scope\":\"%s\"", body,
+		    v[OPT_SCOPE]);
+	if (x->grace_ms >= 0)
+		body = kbox_printf(k, "%s,\"grace_ms\":%lld", body,
+		    (long long)x->grace_ms);
+	return kbox_printf(k, "%s}", body);
+}
+
+/* ---- how it went ---- */
+
+/* "123 dd (D), 124 dd (D)": what nothing could kill. */
+static int
+survivors(struct kbox *k, const char *id, const struct value *v)
+{
+	const struct value	*list = value_get(v, "survivors"), *s;
+	char			*all = kbox_printf(k, "%s", "");
+
+	if (list == NULL || list->kids == NULL)
+		return KBOX_OK;
+	for (s = list->kids; s != NULL; s = s->next)
+		all = kbox_printf(k, "%s%s%s %s (%s)", all,
+		    s != list->kids ? ", " : "", value_text(s, "pid"),
+		    value_text(s, "name"), value_text(s, "state"));
+	return kbox_fail(k, KBOX_FAILED, "%s%sstill there: %s", id,
+	    id[0] != '\0' ? ": " : "", all);
+}
+
+/* A signal that is not to end anything was only sent. */
+static bool
+is_ending(const struct kbox *k)
+{
+	static const char	*const ends[] = {
+		"TERM", "SIGTERM", "15", "KILL", "SIGKILL", "9"
+	};
+	const char		*sig = k->values[OPT_SIGNAL];
+	size_t			 i;
+
+	for (i = 0; sig != NULL && i < ARRAY_LEN(ends); i++)
+		if (str_ieq(ends[i], sig))
+			return true;
+	return sig == NULL;
+}
+
+static int
+show_killed(struct kbox *k, const char *id, const struct value *v)
+{
+	const char	*clean = kbox_clean(k, id);
+	const char	*code = value_text(v, "exit_code");
+
+	if (value_true(v, "already_exited"))
+		printf("%s had ended before\n", clean);
+	else if (!is_ending(k))
+		printf("%s: signal sent\n", clean);
+	else if (k->values[OPT_NO_WAIT] != NULL)
+		printf("%s is being ended\n", clean);
+	else if (code[0] != '\0')
+		printf("%s has ended, exit status %s%s\n", clean, code,
+		    strcmp(value_text(v, "phase"), "kill") == 0 ?
+		    " (it took SIGKILL)" : "");
+	else
+		printf("%s has ended\n", clean);
+	return survivors(k, id, v);
+}
+
+static int
+kill_job(const struct killing *x, const char *id)
+{
+	struct kbox		*k = x->k;
+	struct kbox_request	 q = { .method = "POST" };
+	struct kbox_answer	 a;
+	const struct value	*v;
+	int			 r;
+
+	if ((q.body = order_json(x)) == NULL ||
+	    (q.target = kbox_route(k, "jobs", id, "/kill")) == NULL)
+		return KBOX_USAGE;
+	if (k->values[OPT_TIMEOUT] == NULL)
+		k->timeout_ms = (uint32_t)(x->grace_ms >= 0 ? x->grace_ms :
+		    GRACE_MS) + SPARE_MS;
+	if ((r = kbox_call(k, &q, &a)) != KBOX_OK)
+		return r;
+	if ((v = value_parse(k, &a)) == NULL)
+		return KBOX_FAILED;
+	if (k->values[OPT_JSON] == NULL)
+		return show_killed(k, id, v);
+	(void)value_print_answer(k, &a);
+	v = value_get(v, "survivors");
+	return v != NULL && v->kids != NULL ? KBOX_FAILED : KBOX_OK;
+}
+
+static int
+kill_shell(const struct killing *x, const char *id)
+{
+	struct kbox		*k = x->k;
+	struct kbox_request	 q = { .method = "DELETE" };
+	struct kbox_answer	 a;
+	int			 r;
+
+	if (k->values[OPT_SIGNAL] != NULL || k->values[OPT_GRACE] != NULL ||
+	    k->values[OPT_NOW] != NULL || k->values[OPT_SCOPE] != NULL)
+		return kbox_fail(k, KBOX_USAGE, "%s is a shell: --signal, "
+		    "--scope, --grace and --now are for jobs", id);
+	if ((q.target = kbox_route(k, "shells", id, "")) == NULL)
+		return KBOX_USAGE;
+	if (k->values[OPT_TIMEOUT] == NULL)
+		k->timeout_ms = SHELL_MS;
+	r = kbox_call(k, &q, &a);
+	if (r == KBOX_OK && k->values[OPT_JSON] != NULL)
+		return value_print(k, "{\"killed\":true}", 15);
+	if (r == KBOX_OK)
+		printf("%s has ended\n", kbox_clean(k, id));
+	kbox_hint_if_older(&a);
+	return r;
+}
+
+static int
+kill_one(const struct killing *x, const char *word)
+{
+	struct target	t = { .id = NULL };
+	int		r;
+
+	if ((r = find_target(x, word, &t)) != KBOX_OK)
+		return r;
+	return t.shell ? kill_shell(x, t.id) : kill_job(x, t.id);
+}
+
+/* ---- all jobs ---- */
+
+static int
+kill_all(const struct killing *x)
+{
+	struct kbox		*k = x->k;
+	struct kbox_request	 q = {
+		.method = "POST", .target = KBOX_API "/jobs/kill-all"
+	};
+	struct kbox_answer	 a;
+	const struct value	*v;
+	struct json_out		 o;
+	struct buf		 body;
+	uint64_t		 n;
+	int			 r;
+
+	buf_init(&body, 4096);
+	json_out_init(&o, &body);
+	json_put_object(&o, NULL);
+	if (k->values[OPT_SESSION] != NULL)
+		json_put_string(&o, "session", k->values[OPT_SESSION]);
+	if (x->grace_ms >= 0)
+		json_put_int(&o, "grace_ms", x->grace_ms);
+	json_put_end(&o, '}');
+	r = json_put_done(&o);
+	q.body = kbox_printf(k, "%.*s", (int)body.len,
+	    (const char *)buf_head(&body));
+	buf_finish(&body);
+	if (r < 0)
+		return kbox_fail(k, KBOX_USAGE, "--session is too long");
+	if (k->values[OPT_TIMEOUT] == NULL)
+		k->timeout_ms = (uint32_t)(x->grace_ms >= 0 ? x->grace_ms :
+		    GRACE_MS) + SPARE_MS;
+	if ((r = kbox_call(k, &q, &a)) != KBOX_OK) {
+		kbox_hint_if_older(&a);
+		return r;
+	}
+	if (k->values[OPT_JSON] != NULL)
+		return value_print_answer(k, &a);
+	if ((v = value_parse(k, &a)) == NULL)
+		return KBOX_FAILED;
+	n = value_count(v, "killed");
+	printf("%llu job%s ended\n", (unsigned long long)n,
+	    n == 1 ? " has" : "s have");
+	return survivors(k, "", v);
+}
+
+static int
+check_options(struct killing *x)
+{
+	struct kbox	*k = x->k;
+	const char	*grace = k->values[OPT_GRACE];
+	const char	*scope = k->values[OPT_SCOPE];
+	bool		 all = k->values[OPT_ALL] != NULL;
+
+	if (all == (k->nwords > 0)) {
+		(void)kbox_fail(k, 0, all ? "either ids or --all" :
+		    "an argument is missing");
+		kbox_hint("usage: %s [OPTION...] ID...", k->name);
+		return KBOX_USAGE;
+	}
+	if (all && (k->values[OPT_SIGNAL] != NULL || scope != NULL ||
+	    k->values[OPT_NO_WAIT] != NULL))
+		return kbox_fail(k, KBOX_USAGE, "--signal, --scope and "
+		    "--no-wait need ids");
+	if (!all && k->values[OPT_SESSION] != NULL)
+		return kbox_fail(k, KBOX_USAGE, "--session needs --all");
+	if (scope != NULL && strcmp(scope, "tree") != 0 &&
+	    strcmp(scope, "group") != 0 && strcmp(scope, "root") != 0)
+		return kbox_fail(k, KBOX_USAGE, "--scope is tree, group or "
+		    "root, not \"%s\"", scope);
+	x->grace_ms = k->values[OPT_NOW] != NULL ? 0 : -1;
+	if (grace != NULL && ((x->grace_ms = kbox_parse_span(grace)) < 0 ||
+	    x->grace_ms > INT32_MAX - SPARE_MS))
+		return kbox_fail(k, KBOX_USAGE, "--grace is a duration such "
+		    "as 5s or 2m, not \"%s\"", grace);
+	return 0;
+}
+
+int
+kbox_kill(struct kbox *k)
+{
+	struct killing	x = { .k = k };
+	size_t		i;
+	int		r, one;
+
+	if ((r = check_options(&x)) != 0)
+		return r;
+	if (k->values[OPT_ALL] != NULL)
+		return kill_all(&x);
+	if ((r = kbox_sessions_get(k, &x.streams)) != KBOX_OK ||
+	    (r = kbox_jobs_try(k, &x.jobs)) != KBOX_OK)
+		return r;
+	for (i = 0; i < k->nwords; i++)
+		if ((one = kill_one(&x, k->words[i])) != KBOX_OK)
+			r = one;
+	return r;
+}
