@@ -252,3 +252,20 @@ def test_no_permission_is_status_4(run, fake, command):  # noqa: F811
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c not in ASKING])
 def test_no_daemon_is_needed_for_the_rest(run, tmp_path, command):
     assert run(command, socket=str(tmp_path / "none")).returncode == OK
+
+
+def test_the_readme_names_every_command_and_option():
+    with open(os.path.join(harness.ROOT, "README.md")) as f:
+        text = f.read().partition("## kbox: ")[2].partition("\n## ")[0]
+    for command in COMMANDS:
+        assert re.search(r"[`|]%s[ `]" % command, text), command
+    options = set()
+    for command in COMMANDS:
+        options |= set(re.findall(r"--[a-z-]+", good(run_help(command))
+                                  .partition("options:")[2]))
+    # Obvious from their neighbours, and in every --help.
+    options -= {"--tail", "--last-n", "--component", "--level", "--grep",
+                "--follow", "--quiet", "--pretty", "--num", "--wide",
+                "--progress", "--detached", "--cwd", "--env", "--file",
+                "--version", "--yes", "--delete", "--compose"}
+    assert not {o for o in options if not re.search(o + r"\b", text)}

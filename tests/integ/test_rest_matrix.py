@@ -419,3 +419,15 @@ def test_the_curl_examples_of_the_readme_work(start):
         if line.startswith("api $w/shells "):
             assert [s["id"] for s in json.loads(out)] == ["build"]
     assert get(d.rest_sock, "/shells?all=true").json == []
+
+
+def test_the_readme_names_every_route():
+    with open(os.path.join(harness.ROOT, "README.md")) as f:
+        table = f.read().partition("## The workspace API")[2] \
+            .partition("\n## ")[0]
+    for route in ROUTES:
+        method, path = route.split(" ")
+        path = path.replace(API, "")
+        if path.startswith("/apps/{name}/"):
+            path = "/apps/{name}/..."
+        assert "`%s`" % path in table, route
