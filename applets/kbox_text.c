@@ -85,14 +85,6 @@ kbox_percent(double part, double whole, char *out, size_t outlen)
 		snprintf(out, outlen, "n/a");
 }
 
-bool
-kbox_is_hostile(uint32_t cp)
-{
-	return cp < 0x20 || (cp >= 0x7f && cp <= 0x9f) || cp == 0x61c ||
-	    cp == 0x200e || cp == 0x200f || (cp >= 0x2028 && cp <= 0x202e) ||
-	    (cp >= 0x2066 && cp <= 0x2069);
-}
-
 int
 kbox_url_escape(const char *s, char *out, size_t outlen)
 {

@@ -33,12 +33,6 @@ void	 kbox_bytes_long(uint64_t n, char *out, size_t outlen);
 /* "12.34%"; "n/a" of nothing. */
 void	 kbox_percent(double part, double whole, char *out, size_t outlen);
 
-/*
- * A character that moves a cursor, starts a sequence, or turns the direction
- * of text round: log_escape() has an escape for it.
- */
-bool	 kbox_is_hostile(uint32_t cp);
-
 /* RFC 3986 2.3: everything but unreserved characters leaves as %XX. */
 int	 kbox_url_escape(const char *s, char *out, size_t outlen);
 

@@ -5,6 +5,7 @@
 
 #include "applets/kbox_text.h"
 #include "base/rfc3339.h"
+#include "base/log.h"
 #include "base/str.h"
 
 /* Decoded text of the last token; as it came where that can't be. */
@@ -150,7 +151,7 @@ put_text(struct kbox *k, const char *p, size_t n)
 		len = utf8_next(p + i, n - i, &cp);
 		if (len == 0)
 			len = 1;
-		else if (k->tty && cp < 0x10000 && kbox_is_hostile(cp)) {
+		else if (k->tty && cp < 0x10000 && log_is_hostile(cp)) {
 			printf("\\u%04x", cp);
 			continue;
 		}

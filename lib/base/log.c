@@ -76,12 +76,8 @@ log_level_name(enum log_level level)
 	return levels[level].name;
 }
 
-/*
- * Code points that move a cursor, end a line for some reader (U+2028/9) or
- * reorder what is shown.
- */
-static bool
-hostile(uint32_t cp)
+bool
+log_is_hostile(uint32_t cp)
 {
 	return cp < 0x20 || (cp >= 0x7f && cp <= 0x9f) || cp == 0x061c ||
 	    cp == 0x200e || cp == 0x200f || (cp >= 0x2028 && cp <= 0x202e) ||
@@ -95,7 +91,7 @@ escape_one(const uint8_t *p, size_t n, char one[ESCAPE_MAX], size_t *take)
 	uint32_t	cp;
 
 	*take = utf8_next(p, n, &cp);
-	if (*take > 0 && !hostile(cp)) {
+	if (*take > 0 && !log_is_hostile(cp)) {
 		memcpy(one, p, *take);
 		return *take;
 	}

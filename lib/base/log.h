@@ -48,6 +48,11 @@ typedef void log_sink_fn(void *arg, enum log_level level,
 	    const char *component, const char *text);
 void	 log_set_sink(log_sink_fn *fn, void *arg);
 
+/*
+ * A character that is escaped: it moves a cursor, ends a line for some reader
+ * (U+2028 and 9), or turns the direction of text round (T25).
+ */
+bool	 log_is_hostile(uint32_t cp);
 /* Escaped copy, terminated, cut at a whole character; returns its length. */
 size_t	 log_escape(const void *p, size_t n, char *out, size_t outlen);
 

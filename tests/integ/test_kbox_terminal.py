@@ -329,6 +329,12 @@ def test_T25_on_a_terminal_text_is_only_text(on, fake):  # noqa: F811
         p.expect(pexpect.EOF)
         assert "pwned" in p.before
         assert not re.search("\033[^[]|\033\\[2J|\007|\u202e", p.before), args
+    # As it may come from elsewhere: JSON allows these as they are.
+    fake.replies["GET /api/v1/profile"] = (200, b'{"name": "%s"}'
+                                           % "\u202e\u009bpw\x7f".encode())
+    p = on("profile", "--json")
+    p.expect(pexpect.EOF)
+    assert "\\u202e\\u009bpw\\u007f" in p.before
     p = on("splash")
     p.expect_exact("\033[32mgreen\033[0m")
     p = on("splash", env={"NO_COLOR": "1"})

@@ -172,6 +172,62 @@ hostile_text_is_escaped(void **state)
 	}
 }
 
+/* A byte of another kind each time, most of them the interesting ones. */
+static uint8_t
+random_byte(uint32_t *seed)
+{
+	static const uint8_t	odd[] = {
+		0x00, 0x07, 0x0a, 0x1b, 0x7f, 0xc2, 0x80, 0x85, 0x9b, 0xd8,
+		0x9c, 0xe2, 0x80, 0x8e, 0xa8, 0xae, 0x81, 0xa6, 0xa9, 0xff
+	};
+
+	*seed ^= *seed << 13;
+	*seed ^= *seed >> 17;
+	*seed ^= *seed << 5;
+	return *seed % 4 == 0 ? (uint8_t)(*seed >> 8) :
+	    odd[(*seed >> 8) % ARRAY_LEN(odd)];
+}
+
+/* Written out, owing nothing to the code under test. */
+static bool
+is_harmless(const uint8_t *p, size_t n)
+{
+	size_t	i;
+
+	for (i = 0; i < n; i++) {
+		if (p[i] < 0x20 || p[i] == 0x7f)
+			return false;
+		if (i + 1 < n && ((p[i] == 0xc2 && p[i + 1] < 0xa0) ||
+		    (p[i] == 0xd8 && p[i + 1] == 0x9c)))
+			return false;
+		if (i + 2 < n && p[i] == 0xe2 && ((p[i + 1] == 0x80 &&
+		    (p[i + 2] == 0x8e || p[i + 2] == 0x8f ||
+		    (p[i + 2] >= 0xa8 && p[i + 2] <= 0xae))) ||
+		    (p[i + 1] == 0x81 && p[i + 2] >= 0xa6 &&
+		    p[i + 2] <= 0xa9)))
+			return false;
+	}
+	return true;
+}
+
+static void
+T25_a_million_random_strings_leave_harmless(void **state)
+{
+	uint8_t		text[24];
+	char		out[6 * sizeof text + 1];
+	uint32_t	seed = 2463534242u;
+	size_t		i, j, n;
+
+	(void)state;
+	for (i = 0; i < 1000000; i++) {
+		for (j = 0; j < i % sizeof text; j++)
+			text[j] = random_byte(&seed);
+		n = log_escape(text, j, out, sizeof out);
+		if (!is_harmless((uint8_t *)out, n) || !utf8_valid(out, n))
+			fail_msg("string %zu: %s", i, out);
+	}
+}
+
 static void
 escape_is_never_cut_in_half(void **state)
 {
@@ -396,6 +452,7 @@ main(void)
 		cmocka_unit_test(lower_levels_are_left_out),
 		cmocka_unit_test(level_names_are_exact),
 		cmocka_unit_test(hostile_text_is_escaped),
+		cmocka_unit_test(T25_a_million_random_strings_leave_harmless),
 		cmocka_unit_test(escape_is_never_cut_in_half),
 		cmocka_unit_test(no_text_forges_a_line),
 		cmocka_unit_test(lines_stop_at_four_kib),
