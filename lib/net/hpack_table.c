@@ -170,26 +170,57 @@ hpack_lookup(const struct hpack_table *t, size_t index, struct hpack_field *f)
 	return true;
 }
 
+/*
+ * Where the rows of a name begin, by its hash; 0: nowhere.  The factors were
+ * found by trial: with them no two of the 52 names meet.
+ */
+#define STATIC_HASH_SIZE	128u
+
+static const uint8_t static_rows[STATIC_HASH_SIZE] = {
+	0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 27, 28, 37, 0, 42, 0, 0, 0, 0, 15, 0,
+	0, 2, 58, 49, 0, 0, 0, 0, 0, 0, 16, 0, 39, 0, 0, 0, 50, 0, 38, 0, 0,
+	0, 36, 0, 46, 0, 0, 32, 0, 61, 0, 51, 0, 1, 57, 0, 0, 0, 0, 0, 17, 0,
+	0, 33, 0, 0, 29, 34, 0, 24, 6, 4, 0, 52, 19, 0, 54, 41, 56, 0, 21, 0,
+	35, 0, 22, 48, 60, 53, 18, 0, 0, 0, 0, 25, 40, 0, 0, 20, 0, 23, 0, 31,
+	0, 47, 0, 0, 0, 26, 0, 0, 30, 44, 43, 0, 0, 55, 8, 45, 0, 59, 0, 0, 0,
+	0, 0, 0,
+};
+
+static size_t
+static_hash(const char *name, size_t n)
+{
+	return (9 * n + 34 * (size_t)(uint8_t)name[0] +
+	    49 * (size_t)(uint8_t)name[n - 1]) % STATIC_HASH_SIZE;
+}
+
+static bool
+same_name(const struct hpack_field *a, const struct hpack_field *b)
+{
+	return a->name_len == b->name_len &&
+	    memcmp(a->name, b->name, a->name_len) == 0;
+}
+
+/* Rows of one name lie together. */
 static size_t
 find_static(const struct hpack_field *f, bool *whole)
 {
-	const struct hpack_field	*s;
-	size_t				 name = 0, i;
+	const struct hpack_field	*s = static_table;
+	size_t				 first, i;
 
-	for (i = 0; i < HPACK_STATIC_COUNT; i++) {
-		s = &static_table[i];
-		if (s->name_len != f->name_len ||
-		    memcmp(s->name, f->name, f->name_len) != 0)
-			continue;
-		if (s->value_len == f->value_len &&
-		    memcmp(s->value, f->value, f->value_len) == 0) {
+	if (f->name_len == 0 ||
+	    (first = static_rows[static_hash(f->name, f->name_len)]) == 0 ||
+	    !same_name(&s[first - 1], f))
+		return 0;
+	for (i = first; i <= HPACK_STATIC_COUNT; i++) {
+		if (i > first && !same_name(&s[i - 1], f))
+			break;
+		if (s[i - 1].value_len == f->value_len &&
+		    memcmp(s[i - 1].value, f->value, f->value_len) == 0) {
 			*whole = true;
-			return i + 1;
+			return i;
 		}
-		if (name == 0)
-			name = i + 1;
 	}
-	return name;
+	return first;
 }
 
 size_t
