@@ -472,19 +472,13 @@ int
 grpc_out_send(struct grpc_out_call *c, const ProtobufCMessage *m)
 {
 	struct buf	*b = &c->client->scratch;
-	size_t		 n = protobuf_c_message_get_packed_size(m);
-	uint8_t		*p;
+	const uint8_t	*p;
+	size_t		 n;
 	int		 r;
 
-	if (n > GRPC_MESSAGE_MAX)
-		return -EMSGSIZE;
-	buf_clear(b);
-	if ((r = buf_reserve(b, GRPC_PREFIX_LEN + n, &p)) < 0)
+	if ((r = grpc_frame(b, m, GRPC_MESSAGE_MAX, &p, &n)) < 0)
 		return r;
-	p[0] = 0;
-	be32_write(p + 1, (uint32_t)n);
-	protobuf_c_message_pack(m, p + GRPC_PREFIX_LEN);
-	r = send_pieces(c, p, GRPC_PREFIX_LEN + n, NULL, 0);
+	r = send_pieces(c, p, n, NULL, 0);
 	buf_trim(b);
 	return r;
 }
@@ -501,18 +495,8 @@ grpc_out_send_bytes(struct grpc_out_call *c, uint32_t field, const void *p,
 size_t
 grpc_out_room(struct grpc_out_call *c)
 {
-	size_t	n;
-
-	if (c->stream == NULL)
-		return 0;
-	n = h2_room(c->stream);
-	if (n < GRPC_HEAD_MAX + OUT_ROOM_MIN) {
-		c->want_room = true;
-		h2_want_room(c->stream);
-		return 0;
-	}
-	n -= GRPC_HEAD_MAX;
-	return n < GRPC_DATA_MAX ? n : GRPC_DATA_MAX;
+	return c->stream == NULL ? 0 :
+	    grpc_stream_room(c->stream, &c->want_room);
 }
 
 void

@@ -21,7 +21,6 @@
 
 #define OUT_DECODED_MAX	(16u * 1024 * 1024)
 #define OUT_TEXT_MAX	1024		/* of grpc-message */
-#define OUT_ROOM_MIN	1024
 
 struct grpc_out_call {
 	struct grpc_client	*client;

@@ -14,6 +14,7 @@
 
 struct arena;
 struct buf;
+struct h2_stream;
 
 enum grpc_status {
 	GRPC_OK = 0, GRPC_CANCELLED = 1, GRPC_UNKNOWN = 2,
@@ -92,5 +93,20 @@ ProtobufCMessage *grpc_decode(const ProtobufCMessageDescriptor *d,
  */
 #define GRPC_HEAD_MAX	16u
 size_t	 grpc_bytes_head(uint32_t field, size_t n, uint8_t *out);
+
+/*
+ * m with its prefix, in scratch, whose content is lost: *frame and *n, good
+ * until scratch is used again.  0, -EMSGSIZE if m packs to more than max
+ * bytes, -ENOBUFS or -ENOMEM.
+ */
+int	 grpc_frame(struct buf *scratch, const ProtobufCMessage *m, size_t max,
+	    const uint8_t **frame, size_t *n);
+
+/*
+ * Payload that one grpc_bytes_head() message may carry now, at most
+ * GRPC_DATA_MAX.  0: too little to be worth a message; then *want_room is set
+ * and writable() of the session will tell.
+ */
+size_t	 grpc_stream_room(struct h2_stream *s, bool *want_room);
 
 #endif

@@ -526,19 +526,13 @@ int
 grpc_send(struct grpc_call *c, const ProtobufCMessage *m)
 {
 	struct buf	*b = &c->server->scratch;
-	size_t		 n = protobuf_c_message_get_packed_size(m);
-	uint8_t		*p;
+	const uint8_t	*p;
+	size_t		 n;
 	int		 r;
 
-	if (n > ANSWER_MAX)
-		return -EMSGSIZE;
-	buf_clear(b);
-	if ((r = buf_reserve(b, GRPC_PREFIX_LEN + n, &p)) < 0)
+	if ((r = grpc_frame(b, m, ANSWER_MAX, &p, &n)) < 0)
 		return r;
-	p[0] = 0;
-	be32_write(p + 1, (uint32_t)n);
-	protobuf_c_message_pack(m, p + GRPC_PREFIX_LEN);
-	r = send_pieces(c, p, GRPC_PREFIX_LEN + n, NULL, 0);
+	r = send_pieces(c, p, n, NULL, 0);
 	if (b->cap > SPARE_MAX)
 		buf_trim(b);
 	return r;
@@ -555,18 +549,8 @@ grpc_send_bytes(struct grpc_call *c, uint32_t field, const void *p, size_t n)
 size_t
 grpc_room(struct grpc_call *c)
 {
-	size_t	n;
-
-	if (c->state != CALL_OPEN || c->stream == NULL)
-		return 0;
-	n = h2_room(c->stream);
-	if (n < GRPC_HEAD_MAX + ROOM_MIN) {
-		c->want_room = true;
-		h2_want_room(c->stream);
-		return 0;
-	}
-	n -= GRPC_HEAD_MAX;
-	return n < GRPC_DATA_MAX ? n : GRPC_DATA_MAX;
+	return c->state != CALL_OPEN || c->stream == NULL ? 0 :
+	    grpc_stream_room(c->stream, &c->want_room);
 }
 
 void

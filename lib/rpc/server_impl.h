@@ -53,9 +53,6 @@
 #define POOL_MAX	64	/* calls kept for reuse */
 #define SPARE_MAX	(16u * 1024)	/* bytes a pooled buffer may keep */
 
-/* Less than this is not worth a message of its own. */
-#define ROOM_MIN	1024
-
 struct hpack_list;
 struct server_conn;
 

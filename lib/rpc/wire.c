@@ -1,5 +1,6 @@
 /*
- * wire - protobuf bytes checked against the schema, then decoded.
+ * wire - protobuf bytes checked against the schema, then decoded; and messages
+ * encoded, with their prefix, for the stream they go out on.
  *
  * protobuf-c trusts what it reads more than we trust our peers, so every
  * length, depth and string is looked at first, by a walk that allocates
@@ -8,12 +9,15 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "net/h2.h"
 #include "rpc/grpc.h"
 
 #define VARINT_MAX	10	/* bytes */
 #define TAG_MAX		5	/* bytes: 29 bits of number, 3 of type */
+#define ROOM_MIN	1024u	/* bytes: less is not worth a message */
 
 enum wire_type {
 	WIRE_VARINT = 0, WIRE_I64 = 1, WIRE_LEN = 2, WIRE_GROUP = 3,
@@ -191,4 +195,39 @@ grpc_decode(const ProtobufCMessageDescriptor *d, const uint8_t *p, size_t n,
 		*why = pool.failed ? GRPC_WHY_MEMORY
 		    : "field of the wrong type";
 	return m;
+}
+
+int
+grpc_frame(struct buf *scratch, const ProtobufCMessage *m, size_t max,
+    const uint8_t **frame, size_t *n)
+{
+	size_t	 len = protobuf_c_message_get_packed_size(m);
+	uint8_t	*p;
+	int	 r;
+
+	if (len > max)
+		return -EMSGSIZE;
+	buf_clear(scratch);
+	if ((r = buf_reserve(scratch, GRPC_PREFIX_LEN + len, &p)) < 0)
+		return r;
+	p[0] = 0;
+	be32_write(p + 1, (uint32_t)len);
+	protobuf_c_message_pack(m, p + GRPC_PREFIX_LEN);
+	*frame = p;
+	*n = GRPC_PREFIX_LEN + len;
+	return 0;
+}
+
+size_t
+grpc_stream_room(struct h2_stream *s, bool *want_room)
+{
+	size_t	n = h2_room(s);
+
+	if (n < GRPC_HEAD_MAX + ROOM_MIN) {
+		*want_room = true;
+		h2_want_room(s);
+		return 0;
+	}
+	n -= GRPC_HEAD_MAX;
+	return n < GRPC_DATA_MAX ? n : GRPC_DATA_MAX;
 }
