@@ -29,7 +29,8 @@ struct grpc_method {
 	const char	*name;
 	enum grpc_kind	 kind;
 	const ProtobufCMessageDescriptor *request;
-	/* A decoded message; valid during the call. */
+	/* A decoded message; valid during the call.  NULL: not served, the
+	 * answer is UNIMPLEMENTED as soon as the caller is known. */
 	void	(*message)(struct grpc_call *c, const ProtobufCMessage *req);
 	/* The peer will send no more (END_STREAM).  NULL: don't care. */
 	void	(*ended)(struct grpc_call *c);

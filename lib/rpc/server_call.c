@@ -458,6 +458,11 @@ call_verdict(struct grpc_call *c, int verdict, const char *why)
 	}
 	conn_is_authentic(c->conn);
 	c->state = CALL_OPEN;
+	if (c->method->message == NULL) {
+		grpc_finish(c, GRPC_UNIMPLEMENTED,
+		    "not served by this daemon");
+		return;
+	}
 	c->owed = c->held.len;
 	if (c->ended || c->held.len > 0)
 		call_queue(c);

@@ -56,13 +56,6 @@ svc_caller(const struct grpc_call *c)
 	return subject[0] != '\0' ? subject : "anybody";
 }
 
-void
-svc_unimplemented(struct grpc_call *c, const ProtobufCMessage *req)
-{
-	(void)req;
-	grpc_finish(c, GRPC_UNIMPLEMENTED, "not served by this daemon");
-}
-
 static const struct {
 	int		 err;
 	enum grpc_status status;

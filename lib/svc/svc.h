@@ -59,14 +59,10 @@ const char *svc_stream_id(struct grpc_call *c, const char *key);
 /* For the log; nobody's name where nobody is authenticated. */
 const char *svc_caller(const struct grpc_call *c);
 
-/* Handler of what is not served: UNIMPLEMENTED. */
-void	 svc_unimplemented(struct grpc_call *c, const ProtobufCMessage *req);
-
-/* Its row in a method table. */
+/* What is in the contract and not served: its row in a method table. */
 #define SVC_MISSING(method, how, type) \
 	{ .name = method, .kind = how, \
-	  .request = &k8shelld__##type##__descriptor, \
-	  .message = svc_unimplemented }
+	  .request = &k8shelld__##type##__descriptor }
 
 /*
  * Why a child was not started: err is -errno, *why the reason if there is one

@@ -314,6 +314,7 @@ static const struct grpc_method svc_methods[] = {
 	    svc_writable, svc_gone },
 	{ "Bidi", GRPC_BIDI, SHELL_REQ, svc_bidi, svc_ended, svc_writable,
 	    svc_gone },
+	{ .name = "Missing", .kind = GRPC_BIDI, .request = SHELL_REQ },
 };
 
 static const struct grpc_service svc = {

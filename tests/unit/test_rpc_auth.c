@@ -161,6 +161,42 @@ test_pending_call_waits_with_its_data(void **state)
 	end(&w, &r);
 }
 
+/* Whatever comes or does not come behind the headers. */
+static void
+test_SY_09_what_is_not_served_is_unimplemented_at_once(void **state)
+{
+	struct world	w;
+	struct raw	r;
+	struct answer	a;
+	int		how;
+
+	(void)state;
+	with_auth(&w, &r, GRPC_OK);
+	for (how = 0; how < 3; how++) {
+		raw_request(&r, &a, how == 0, ":path", "/test.Svc/Missing",
+		    NULL);
+		if (how == 1)
+			RAW_DATA(&r, &a, MSG("\0", "\3", "\x1a\1x"), false);
+		world_until(&w, &a.closed);
+		assert_string_equal(a.status, "12");
+		assert_int_equal(a.blocks, 1);
+		assert_int_equal(a.code, H2_NO_ERROR);
+	}
+	/* Not before it is known who asks. */
+	w.verdict = GRPC_AUTH_PENDING;
+	raw_request(&r, &a, true, ":path", "/test.Svc/Missing", NULL);
+	world_turns(&w, 20);
+	assert_false(a.closed);
+	grpc_authorized(w.pending, GRPC_OK, NULL);
+	world_until(&w, &a.closed);
+	assert_string_equal(a.status, "12");
+	w.verdict = GRPC_UNAUTHENTICATED;
+	raw_request(&r, &a, true, ":path", "/test.Svc/Missing", NULL);
+	world_until(&w, &a.closed);
+	assert_string_equal(a.status, "16");
+	end(&w, &r);
+}
+
 static void
 test_pending_call_keeps_no_more_than_its_window(void **state)
 {
@@ -330,6 +366,8 @@ main(void)
 		cmocka_unit_test(test_T1_data_of_a_refused_call_is_thrown_away),
 		cmocka_unit_test(test_TR_24_allowed_call_knows_its_subject),
 		cmocka_unit_test(test_pending_call_waits_with_its_data),
+		cmocka_unit_test(
+		    test_SY_09_what_is_not_served_is_unimplemented_at_once),
 		cmocka_unit_test(
 		    test_pending_call_keeps_no_more_than_its_window),
 		cmocka_unit_test(test_pending_call_that_goes_away_is_cancelled),
