@@ -44,7 +44,8 @@ PKGS_INTEG="python3-pytest python3-grpcio python3-grpc-tools python3-protobuf
 	vim-tiny less"
 
 # The peers of the benchmark.
-PKGS_BENCH="g++ pkg-config libgrpc++-dev protobuf-compiler-grpc"
+PKGS_BENCH="g++ pkg-config libgrpc++-dev protobuf-compiler-grpc
+	libmicrohttpd-dev"
 
 # -- small things -----------------------------------------------------------
 

@@ -8,7 +8,7 @@ BENCH   := build/bench
 PEERFL  := -O2 -g -Wall -Wextra
 
 bench: $(addprefix $(BENCH)/,load true pty_reader echo spawnrate coldstart \
-	awake grpc_peer)
+	awake grpc_peer rest_peer)
 
 LOADOBJ := $(filter-out $(RELDIR)/applets/%,$(RELOBJ))
 $(BENCH)/load: $(RELDIR)/tests/bench/load.o $(LOADOBJ) $(SYS)/.key
@@ -18,9 +18,10 @@ $(BENCH)/true: $(RELDIR)/tests/bench/true.o $(SYS)/.key
 	mkdir -p $(@D)
 	$(LINK)
 
+$(BENCH)/rest_peer: PEERLIB := -lmicrohttpd
 $(BENCH)/%: tests/bench/%.c
 	mkdir -p $(@D); echo "  cc $<"
-	$(CC) -std=c11 -D_GNU_SOURCE $(PEERFL) -o $@ $< -lutil
+	$(CC) -std=c11 -D_GNU_SOURCE $(PEERFL) -o $@ $< -lutil $(PEERLIB)
 
 $(BENCH)/%.grpc.pb.cc $(BENCH)/%.pb.cc: proto/%.proto
 	mkdir -p $(@D)

@@ -138,6 +138,7 @@ class Ours(Server):
     def __init__(self, folder, tls=None, wrapper=(), binary="k8shell"):
         self.run_dir = os.path.join(folder, "run")
         self.socket = os.path.join(self.run_dir, "grpc.sock")
+        self.rest = os.path.join(self.run_dir, "k8shelld.sock")
         self.token_file = os.path.join(self.run_dir, "token")
         super().__init__(folder, list(wrapper) + self.argv(
             folder, 0, tls, binary))
@@ -276,6 +277,50 @@ class SshMaster(Server):
 
     def ready(self):
         return os.path.exists(self.path)
+
+
+class Tmux(Server):
+    """A tmux server in the foreground, with as much history as ours."""
+
+    name = "tmux"
+
+    def __init__(self, folder, history):
+        os.makedirs(folder, exist_ok=True)
+        self.socket = os.path.join(folder, "tmux")
+        self.conf = os.path.join(folder, "conf")
+        with open(self.conf, "w") as f:
+            f.write("set -g history-limit %d\nset -g status off\n" % history)
+        super().__init__(folder, self.client("-D"))
+
+    def client(self, *args):
+        return ["tmux", "-u", "-S", self.socket, "-f", self.conf] + list(args)
+
+    def ready(self):
+        return os.path.exists(self.socket)
+
+    def new(self, name, command):
+        subprocess.run(self.client("new-session", "-d", "-x", "80", "-y",
+                                   "24", "-s", name, command), check=True,
+                       stdin=subprocess.DEVNULL)
+
+    def stop(self):
+        if self.proc.poll() is None:
+            subprocess.run(self.client("kill-server"),
+                           stdin=subprocess.DEVNULL, check=False)
+        super().stop()
+
+
+class RestPeer(Server):
+    """libmicrohttpd on a Unix socket: a body of so many bytes."""
+
+    name = "libmicrohttpd"
+
+    def __init__(self, folder, size):
+        self.rest = os.path.join(folder, "http.sock")
+        super().__init__(folder, [helper("rest_peer"), self.rest, str(size)])
+
+    def ready(self):
+        return os.path.exists(self.rest)
 
 
 class Awake:

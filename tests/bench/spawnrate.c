@@ -2,8 +2,11 @@
  * spawnrate - a command again and again, one after the other.
  *
  *   spawnrate COUNT PROGRAM ARG...	prints runs per second
+ *
+ * What the command says is thrown away.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +28,7 @@ now(void)
 int
 main(int argc, char **argv)
 {
+	posix_spawn_file_actions_t quiet;
 	unsigned long	count, i;
 	double		start;
 	pid_t		pid;
@@ -35,10 +39,12 @@ main(int argc, char **argv)
 		fprintf(stderr, "usage: spawnrate COUNT PROGRAM ARG...\n");
 		return 2;
 	}
+	posix_spawn_file_actions_init(&quiet);
+	posix_spawn_file_actions_addopen(&quiet, 1, "/dev/null", O_WRONLY, 0);
 	start = now();
 	for (i = 0; i < count; i++) {
-		if ((errno = posix_spawnp(&pid, argv[2], NULL, NULL, argv + 2,
-		    environ)) != 0 || waitpid(pid, &status, 0) < 0) {
+		if ((errno = posix_spawnp(&pid, argv[2], &quiet, NULL,
+		    argv + 2, environ)) != 0 || waitpid(pid, &status, 0) < 0) {
 			fprintf(stderr, "spawnrate: %s: %s\n", argv[2],
 			    strerror(errno));
 			return 1;
