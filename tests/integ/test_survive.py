@@ -521,6 +521,9 @@ def come(daemon, kssh, proxy):  # noqa: F811
                               daemon.rest_sock, "attach", id)
         if kind == "kssh":
             return OverTcp(kssh, proxy, id)
+        if kind == "kssh on a terminal":
+            return OnTerminal(kssh, "--plaintext", "--attach", id,
+                              "127.0.0.1:%d" % proxy.port)
         return OnSocket(daemon, id)
     return go
 
@@ -565,10 +568,10 @@ def test_counter_loses_and_repeats_nothing(daemon, come, home, rounds):
         os.unlink(stop)
 
 
-@pytest.mark.parametrize("kind, how", [w for w in WAYS
-                                       if w not in [("kbox", "kill"),
-                                                    ("kssh", "kill"),
-                                                    ("kssh", "cut")]])
+@pytest.mark.parametrize("kind, how", [
+    ("kbox", "chord"), ("socket", "chord"), ("socket", "close"),
+    ("kssh", "chord"), ("kssh on a terminal", "chord"),
+    ("kssh on a terminal", "escape")])
 def test_what_was_typed_before_leaving_arrives(daemon, come, home, kind,
                                                how):
     """Typed and gone in one breath: what the daemon was sent it types."""
@@ -580,8 +583,9 @@ def test_what_was_typed_before_leaving_arrives(daemon, come, home, kind,
         c.until(b"ready")
         text = "turn %d " % turn * 50 + "\n"
         expected += text
-        c.type(text.encode() + (CHORD if how == "chord" else b""))
-        c.leave("nothing more" if how == "chord" else how)
+        last = {"chord": CHORD, "escape": b"~."}.get(how, b"")
+        c.type(text.encode() + last)
+        c.leave("nothing more" if last else how)
 
     def arrived():
         with open(file) as f:
