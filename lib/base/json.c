@@ -59,11 +59,7 @@ hex4(const char *p, const char *end)
 	if (end - p < 4)
 		return -1;
 	for (i = 0; i < 4; i++) {
-		if (p[i] >= '0' && p[i] <= '9')
-			d = p[i] - '0';
-		else if ((p[i] | 32) >= 'a' && (p[i] | 32) <= 'f')
-			d = (p[i] | 32) - 'a' + 10;
-		else
+		if ((d = str_hex_digit(p[i])) < 0)
 			return -1;
 		v = v * 16 + d;
 	}

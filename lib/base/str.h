@@ -78,6 +78,9 @@ const char *path_base(const char *path);
 bool	 str_prefix(const char *s, const char *prefix);
 bool	 str_ieq(const char *a, const char *b);	/* ASCII, case-insensitive */
 
+/* Value of a hexadecimal digit, -1 for any other character. */
+int	 str_hex_digit(char c);
+
 /* In place; returns the first character that is not blank. */
 char	*str_trim(char *s);
 

@@ -349,18 +349,6 @@ parse_field(struct http1 *h, struct buf *in)
 	return field_line(h);
 }
 
-static int
-hex_digit(char c)
-{
-	if (is_digit(c))
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* RFC 9112 7.1: size, then extensions, which nobody defines: skipped. */
 static int
 chunk_line(struct http1 *h, const char *s)
@@ -368,8 +356,8 @@ chunk_line(struct http1 *h, const char *s)
 	uint64_t	size = 0;
 	int		i;
 
-	for (i = 0; i < CHUNK_DIGITS_MAX && hex_digit(s[i]) >= 0; i++)
-		size = size << 4 | (unsigned)hex_digit(s[i]);
+	for (i = 0; i < CHUNK_DIGITS_MAX && str_hex_digit(s[i]) >= 0; i++)
+		size = size << 4 | (unsigned)str_hex_digit(s[i]);
 	if (i == 0 || (s[i] != '\0' && s[i] != ';') || !http1_is_text(s + i))
 		return fail(h, -EPROTO, "malformed chunk size");
 	if (size > h->body_max - h->taken)

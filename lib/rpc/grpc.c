@@ -151,18 +151,6 @@ grpc_percent_encode(const char *s, char *out, size_t outlen)
 	return 0;
 }
 
-static int
-hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* What is not an escape stays as it is: better an odd text than none. */
 void
 grpc_percent_decode(const char *s, char *out, size_t outlen)
@@ -173,8 +161,8 @@ grpc_percent_decode(const char *s, char *out, size_t outlen)
 	if (outlen == 0)
 		return;
 	while (*s != '\0' && n + 1 < outlen) {
-		if (*s == '%' && (hi = hex_value(s[1])) >= 0 &&
-		    (lo = hex_value(s[2])) >= 0) {
+		if (*s == '%' && (hi = str_hex_digit(s[1])) >= 0 &&
+		    (lo = str_hex_digit(s[2])) >= 0) {
 			out[n++] = (char)(hi << 4 | lo);
 			s += 3;
 		} else {

@@ -168,6 +168,22 @@ secrets_compare_by_content_and_length(void **state)
 }
 
 static void
+hexadecimal_digits_and_nothing_else(void **state)
+{
+	static const char	digits[] = "0123456789abcdef";
+	int			c, good = 0;
+
+	(void)state;
+	for (c = 0; c < 16; c++)
+		assert_int_equal(str_hex_digit(digits[c]), c);
+	assert_int_equal(str_hex_digit('A'), 10);
+	assert_int_equal(str_hex_digit('F'), 15);
+	for (c = -128; c < 128; c++)
+		good += str_hex_digit((char)c) >= 0;
+	assert_int_equal(good, 22);
+}
+
+static void
 wipe_clears_every_byte(void **state)
 {
 	char	a[33], zero[32] = { 0 };
@@ -192,6 +208,7 @@ main(void)
 		cmocka_unit_test(comparisons),
 		cmocka_unit_test(trim_takes_blanks_at_both_ends),
 		cmocka_unit_test(secrets_compare_by_content_and_length),
+		cmocka_unit_test(hexadecimal_digits_and_nothing_else),
 		cmocka_unit_test(wipe_clears_every_byte),
 	};
 
