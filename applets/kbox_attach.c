@@ -43,19 +43,26 @@ struct sitting {
 
 /* ---- getting in ---- */
 
-/* The head of the answer, byte by byte: what follows belongs to the session. */
+/* The head of the answer and no more: what follows belongs to the session. */
 static int
 read_head(struct sitting *s, char *head, size_t room)
 {
 	struct pollfd	p = { .fd = s->fd, .events = POLLIN };
-	size_t		n = 0;
+	const char	*end;
+	size_t		n = 0, take;
 	ssize_t		r;
 
 	while (n + 1 < room) {
-		r = recv(s->fd, head + n, 1, 0);
-		if (r == 1) {
-			head[++n] = '\0';
-			if (n >= 4 && strcmp(head + n - 4, "\r\n\r\n") == 0)
+		r = recv(s->fd, head + n, room - 1 - n, MSG_PEEK);
+		if (r > 0) {
+			head[n + (size_t)r] = '\0';
+			end = strstr(head, "\r\n\r\n");
+			take = end != NULL ? (size_t)(end + 4 - head) - n :
+			    (size_t)r;
+			(void)recv(s->fd, head + n, take, 0);
+			n += take;
+			head[n] = '\0';
+			if (end != NULL)
 				return 0;
 		} else if (r == 0) {
 			return -ECONNRESET;
