@@ -35,6 +35,10 @@ plain_run(const char *p, size_t n)
 	for (i = 0; i < n; i += take) {
 		if (p[i] == '"' || p[i] == '\\')
 			break;
+		if (p[i] >= ' ' && p[i] <= '~') {	/* most of it */
+			take = 1;
+			continue;
+		}
 		take = utf8_next(p + i, n - i, &cp);
 		if (take == 0 || cp < 0x20 || cp == 0x7f)
 			break;

@@ -15,6 +15,14 @@ is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
+static void
+put_digits(char *out, int v, int n)
+{
+	for (; n > 0; v /= 10)
+		out[--n] = (char)('0' + v % 10);
+}
+
+/* By hand: a list has two of them in each row. */
 void
 rfc3339_format(int64_t seconds, char out[RFC3339_LEN])
 {
@@ -25,8 +33,17 @@ rfc3339_format(int64_t seconds, char out[RFC3339_LEN])
 	if (gmtime_r(&t, &tm) == NULL || tm.tm_year < -1900 ||
 	    tm.tm_year > 9999 - 1900)
 		return;
-	if (strftime(out, RFC3339_LEN, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
-		out[0] = '\0';
+	put_digits(out, tm.tm_year + 1900, 4);
+	put_digits(out + 5, tm.tm_mon + 1, 2);
+	put_digits(out + 8, tm.tm_mday, 2);
+	put_digits(out + 11, tm.tm_hour, 2);
+	put_digits(out + 14, tm.tm_min, 2);
+	put_digits(out + 17, tm.tm_sec, 2);
+	out[4] = out[7] = '-';
+	out[10] = 'T';
+	out[13] = out[16] = ':';
+	out[19] = 'Z';
+	out[20] = '\0';
 }
 
 /* n digits and perhaps the character behind them; advances *s. */

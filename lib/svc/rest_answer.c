@@ -147,22 +147,24 @@ rest_error(struct rest_conn *c, unsigned status, const char *fmt, ...)
 static size_t
 special(const uint8_t *p, size_t n, const char **as)
 {
-	static const char	all[] = "<>&";
-	static const char *const escape[] = {
-		"\\u003c", "\\u003e", "\\u0026"
-	};
-	const char		*found;
-
-	if (p[0] != '\0' && (found = strchr(all, p[0])) != NULL) {
-		*as = escape[found - all];
+	switch (p[0]) {
+	case '<':
+		*as = "\\u003c";
 		return 1;
-	}
-	if (n >= 3 && p[0] == 0xe2 && p[1] == 0x80 &&
-	    (p[2] == 0xa8 || p[2] == 0xa9)) {
+	case '>':
+		*as = "\\u003e";
+		return 1;
+	case '&':
+		*as = "\\u0026";
+		return 1;
+	case 0xe2:
+		if (n < 3 || p[1] != 0x80 || (p[2] != 0xa8 && p[2] != 0xa9))
+			return 0;
 		*as = p[2] == 0xa8 ? "\\u2028" : "\\u2029";
 		return 3;
+	default:
+		return 0;
 	}
-	return 0;
 }
 
 /* These only occur inside strings, where an escape means the same. */
