@@ -118,13 +118,14 @@ make_tty(struct ends *e, const struct child_spec *spec, char *name)
 }
 
 static int
-make_null(struct ends *e)
+make_null(struct ends *e, int last)
 {
-	int	fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int	i, fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 
 	if (fd == -1)
 		return -errno;
-	e->theirs[0] = e->theirs[1] = e->theirs[2] = fd;
+	for (i = STDIN_FILENO; i <= last; i++)
+		e->theirs[i] = fd;
 	return 0;
 }
 
@@ -137,9 +138,10 @@ make_ends(struct ends *e, const struct child_spec *spec, char *name)
 	if (spec->io == CHILD_PTY)
 		return make_tty(e, spec, name);
 	if (spec->io == CHILD_NULL)
-		return make_null(e);
-	if ((r = make_channel(e, STDIN_FILENO, spec)) < 0 ||
-	    (r = make_channel(e, STDOUT_FILENO, spec)) < 0)
+		return make_null(e, STDERR_FILENO);
+	r = spec->io == CHILD_OUTPUT ? make_null(e, STDIN_FILENO) :
+	    make_channel(e, STDIN_FILENO, spec);
+	if (r < 0 || (r = make_channel(e, STDOUT_FILENO, spec)) < 0)
 		return r;
 	if (spec->io != CHILD_MERGED)
 		return make_channel(e, STDERR_FILENO, spec);
@@ -634,6 +636,7 @@ child_stage_name(enum child_stage s)
 		[CHILD_OK] = "ok", [CHILD_FORK] = "fork",
 		[CHILD_TTY] = "terminal", [CHILD_IDS] = "user ids",
 		[CHILD_EXEC] = "exec", [CHILD_TIMEOUT] = "start",
+		[CHILD_CWD] = "directory",
 	};
 
 	return (size_t)s < ARRAY_LEN(names) ? names[s] : "unknown";

@@ -38,6 +38,7 @@ enum child_io {
 	CHILD_STREAMS,		/* stdin, stdout and stderr apart: pipes */
 	CHILD_MERGED,		/* stderr goes where stdout goes */
 	CHILD_NULL,		/* /dev/null three times */
+	CHILD_OUTPUT,		/* /dev/null as stdin, the others as STREAMS */
 	CHILD_SOCKETS		/* as STREAMS, but faster socket pairs, which
 				 * can't be opened again as /dev/stdout */
 };
@@ -54,6 +55,7 @@ struct child_spec {
 	struct child_user user;
 	enum child_io	 io;
 	uint16_t	 cols, rows;		/* PTY, set before exec */
+	bool		 strict_cwd;		/* cwd or nothing: no "/" */
 	const struct rlimit *nofile;		/* RLIMIT_NOFILE; NULL: ours */
 	bool		 shim;			/* below one, see shim.h: it
 						 * costs a second fork */
@@ -61,7 +63,8 @@ struct child_spec {
 
 /* Where starting failed; the text for the user is child_stage_name(). */
 enum child_stage {
-	CHILD_OK, CHILD_FORK, CHILD_TTY, CHILD_IDS, CHILD_EXEC, CHILD_TIMEOUT
+	CHILD_OK, CHILD_FORK, CHILD_TTY, CHILD_IDS, CHILD_EXEC, CHILD_TIMEOUT,
+	CHILD_CWD			/* strict_cwd: err is about that */
 };
 
 struct child;

@@ -384,6 +384,7 @@ launch_run(const struct child_spec *spec, struct launch_plan *p,
 		setrlimit(RLIMIT_NOFILE, spec->nofile);
 	if ((r = become(&spec->user)) < 0)
 		give_up(CHILD_IDS, -r, 0, 0);
-	cwd_err = enter(spec->cwd);
+	if ((cwd_err = enter(spec->cwd)) != 0 && spec->strict_cwd)
+		give_up(CHILD_CWD, cwd_err, 0, cwd_err);
 	exec_first(p, spec->envp, cwd_err);
 }

@@ -676,6 +676,12 @@ task_pid(const struct task *t)
 	return child_pid(t->child);
 }
 
+bool
+task_alive(const struct task *t)
+{
+	return child_alive(t->child);
+}
+
 pid_t
 task_shim(const struct task *t)
 {

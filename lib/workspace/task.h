@@ -99,6 +99,7 @@ void	 task_hangup(struct task *t, void (*done)(void *arg), void *arg);
 void	 task_destroy(struct task *t);		/* NULL is allowed */
 
 pid_t	 task_pid(const struct task *t);
+bool	 task_alive(const struct task *t);	/* as child_alive() */
 pid_t	 task_shim(const struct task *t);	/* 0: none, or gone */
 const char *task_tty(const struct task *t);
 
