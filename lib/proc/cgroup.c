@@ -76,18 +76,18 @@ cgroup_find(const char *text, const char *controller, char *list, char *path,
 }
 
 int
-cgroup_cpu_stat(const char *text, uint64_t *us)
+cgroup_line(const char *text, const char *key, uint64_t *v)
 {
-	static const char	key[] = "usage_usec ";
-	const char		*p = text;
+	const char	*p = text;
+	size_t		 n = strlen(key);
 
-	while (p != NULL && !str_prefix(p, key))
+	while (p != NULL && (!str_prefix(p, key) || p[n] != ' '))
 		if ((p = strchr(p, '\n')) != NULL)
 			p++;
 	if (p == NULL)
 		return -EINVAL;
-	p += sizeof key - 1;
-	return mem_to_u64(p, strcspn(p, "\n"), UINT64_MAX, us) == 0 ? 0 :
+	p += n + 1;
+	return mem_to_u64(p, strcspn(p, "\n"), UINT64_MAX, v) == 0 ? 0 :
 	    -EINVAL;
 }
 
@@ -224,7 +224,7 @@ cpu_used(const struct place *at, uint64_t *us)
 
 	if (at->v2) {
 		r = read_text(at, at->rel, "cpu.stat", text);
-		return r < 0 ? r : cgroup_cpu_stat(text, us);
+		return r < 0 ? r : cgroup_line(text, "usage_usec", us);
 	}
 	if ((r = read_number(at, at->rel, "cpuacct.usage", us)) == 0)
 		*us /= 1000;
@@ -278,16 +278,41 @@ memory_limit(struct place *at)
 	return limit;
 }
 
+/* Text of /proc/self/cgroup; 0 or -errno. */
+static int
+read_self(const char *root, char self[SELF_MAX])
+{
+	char	path[PATH_LEN];
+	int	r;
+
+	r = str_format(path, sizeof path, "%s/proc/self/cgroup", root);
+	return r < 0 ? r : procfile_read(path, self, SELF_MAX);
+}
+
+int
+cgroup_oom_kills(const char *root, uint64_t *n)
+{
+	char		self[SELF_MAX], text[TEXT_MAX];
+	struct place	at;
+
+	if (read_self(root, self) < 0 ||
+	    find_place(&at, root, self, "memory") < 0 ||
+	    read_text(&at, at.rel, at.v2 ? "memory.events" :
+	    "memory.oom_control", text) < 0 ||
+	    cgroup_line(text, "oom_kill", n) < 0)
+		return -ENOENT;
+	return 0;
+}
+
 void
 cgroup_read(const char *root, struct cgroup_usage *u)
 {
-	char		path[PATH_LEN], self[SELF_MAX];
+	char		self[SELF_MAX];
 	struct place	at;
 
 	*u = (struct cgroup_usage){ .cpu_limit = -1,
 	    .memory_limit = CGROUP_NO_LIMIT };
-	if (str_format(path, sizeof path, "%s/proc/self/cgroup", root) < 0 ||
-	    procfile_read(path, self, sizeof self) < 0)
+	if (read_self(root, self) < 0)
 		return;
 	if (find_place(&at, root, self, "cpuacct") == 0)
 		u->has_cpu = cpu_used(&at, &u->cpu_us) == 0;

@@ -27,6 +27,12 @@ struct cgroup_usage {
 /* root: "" or the top of a fixture tree.  What can't be read is absent. */
 void	 cgroup_read(const char *root, struct cgroup_usage *u);
 
+/*
+ * Processes the kernel killed for want of memory, in our group and below it,
+ * since it was made.  0, or -ENOENT where nobody counts.
+ */
+int	 cgroup_oom_kills(const char *root, uint64_t *n);
+
 /* -- the parsers, for tests; text is terminated ---------------------------- */
 
 /*
@@ -35,8 +41,8 @@ void	 cgroup_read(const char *root, struct cgroup_usage *u);
  */
 int	 cgroup_find(const char *text, const char *controller, char *list,
 	    char *path, size_t len);
-/* A line "usage_usec 123" of cpu.stat; 0 or -EINVAL. */
-int	 cgroup_cpu_stat(const char *text, uint64_t *us);
+/* The number in the line "key 123" of such a text; 0 or -EINVAL. */
+int	 cgroup_line(const char *text, const char *key, uint64_t *v);
 /* "max 100000", "50000 100000"; millicores or -1.  0 or -EINVAL. */
 int	 cgroup_cpu_max(const char *text, double *millicores);
 

@@ -84,7 +84,7 @@ use_text(const char *text)
 
 	cgroup_find(text, "cpu", list, path, sizeof path);
 	cgroup_find(text, "", list, path, sizeof path);
-	cgroup_cpu_stat(text, &v);
+	cgroup_line(text, "oom_kill", &v);
 	if (cgroup_cpu_max(text, &limit) == 0 && limit < -1)
 		abort();
 	sysinfo_start_ticks(text, &v);
