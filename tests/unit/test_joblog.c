@@ -1,0 +1,372 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/str.h"
+#include "tests/unit/failmalloc.h"
+#include "workspace/joblog.h"
+
+#define OUT	(1u << JOBLOG_STDOUT)
+#define ERR	(1u << JOBLOG_STDERR)
+
+/* What a reader got. */
+struct got {
+	char		*text;
+	size_t		 n, events, largest, stop_after;
+	uint64_t	 first, last;
+	unsigned	 types;
+};
+
+static bool
+take(void *arg, const struct joblog_event *e)
+{
+	struct got	*g = arg;
+
+	if (g->events == g->stop_after)
+		return false;
+	if (g->events++ == 0)
+		g->first = e->seq;
+	else
+		assert_int_equal(e->seq, g->last + 1);
+	g->last = e->seq;
+	g->types |= 1u << e->type;
+	if (e->n > g->largest)
+		g->largest = e->n;
+	assert_non_null(g->text = realloc(g->text, g->n + e->n + 1));
+	if (e->n > 0)
+		memcpy(g->text + g->n, e->p, e->n);
+	g->n += e->n;
+	g->text[g->n] = '\0';
+	return true;
+}
+
+static struct got
+all(const struct joblog *l)
+{
+	struct got	g = { .stop_after = SIZE_MAX };
+
+	assert_int_equal(joblog_read(l, 1, take, &g),
+	    joblog_newest(l) + 1);
+	return g;
+}
+
+static void
+expect(const struct joblog *l, const char *text, size_t events)
+{
+	struct got	g = all(l);
+
+	assert_int_equal(g.events, events);
+	assert_string_equal(g.text != NULL ? g.text : "", text);
+	free(g.text);
+}
+
+static void
+put(struct joblog *l, enum joblog_type t, const char *s)
+{
+	joblog_put(l, t, 1000, s, strlen(s));
+}
+
+static void
+events_are_numbered_from_one_and_keep_their_order(void **state)
+{
+	struct joblog	l;
+	struct got	g = { .stop_after = 2 };
+
+	(void)state;
+	joblog_init(&l);
+	assert_int_equal(joblog_newest(&l), 0);
+	put(&l, JOBLOG_START, "");
+	put(&l, JOBLOG_STDOUT, "one ");
+	put(&l, JOBLOG_STDERR, "two ");
+	put(&l, JOBLOG_STDOUT, "three");
+	expect(&l, "one two three", 4);
+	assert_int_equal(joblog_read(&l, 2, take, &g), 4);
+	assert_int_equal(g.first, 2);
+	assert_string_equal(g.text, "one two ");
+	free(g.text);
+	put(&l, JOBLOG_EXIT, "");
+	assert_int_equal(joblog_newest(&l), 5);
+	assert_true(l.ended && l.total == 13);
+	joblog_finish(&l);
+}
+
+static void
+a_character_is_never_cut(void **state)
+{
+	static const char	euro[] = "a\xe2\x82\xac";
+	struct joblog		l;
+	size_t			i;
+
+	(void)state;
+	joblog_init(&l);
+	for (i = 0; i < 4; i++)
+		joblog_put(&l, JOBLOG_STDOUT, 1, euro + i, 1);
+	expect(&l, euro, 2);
+	joblog_put(&l, JOBLOG_STDOUT, 1, "\xe2\x82", 2);
+	put(&l, JOBLOG_STDERR, "!");
+	joblog_put(&l, JOBLOG_STDOUT, 1, "\xacz", 2);
+	expect(&l, "a\xe2\x82\xac!\xe2\x82\xacz", 4);
+	joblog_finish(&l);
+}
+
+static void
+what_is_no_character_comes_all_the_same(void **state)
+{
+	static const char	*const	pieces[] = {
+		"\xc3", "\xc3", "\xe2", "\xc3", "\xf0\x9f", "\xff", "\xf0",
+		"\x80\x80", "\xe2\x82", "x", "\x80", "\xf4\x8f\xbf", "\xbf"
+	};
+	char			text[64] = "";
+	struct joblog		l;
+	size_t			i, n = 0;
+
+	(void)state;
+	joblog_init(&l);
+	for (i = 0; i < ARRAY_LEN(pieces); i++) {
+		put(&l, JOBLOG_STDOUT, pieces[i]);
+		n += (size_t)snprintf(text + n, sizeof text - n, "%s",
+		    pieces[i]);
+	}
+	put(&l, JOBLOG_STDOUT, "\xe2\x82");
+	put(&l, JOBLOG_EXIT, "");		/* gives what was held back */
+	(void)snprintf(text + n, sizeof text - n, "\xe2\x82");
+	{
+		struct got	g = all(&l);
+
+		assert_string_equal(g.text, text);
+		free(g.text);
+	}
+	joblog_finish(&l);
+}
+
+static void
+long_output_is_cut_between_characters(void **state)
+{
+	size_t		 n = 3 * 5000, i;
+	char		*text = malloc(n + 1);
+	struct joblog	 l;
+	struct got	 g;
+	uint64_t	 at;
+
+	(void)state;
+	for (i = 0; i < n; i += 3)
+		memcpy(text + i, "\xe2\x82\xac", 3);
+	text[n] = '\0';
+	joblog_init(&l);
+	put(&l, JOBLOG_STDOUT, text);
+	g = all(&l);
+	assert_string_equal(g.text, text);
+	assert_true(g.largest <= JOBLOG_PIECE_MAX && g.events == 4);
+	free(g.text);
+	for (at = 1; at <= 4; at++) {
+		g = (struct got){ .stop_after = 1 };
+		joblog_read(&l, at, take, &g);
+		assert_true(utf8_valid(g.text, g.n));
+		free(g.text);
+	}
+	free(text);
+	joblog_finish(&l);
+}
+
+/* At the limit all is there, one byte more costs the oldest event. */
+static void
+the_oldest_bytes_go_first(void **state)
+{
+	char		*k = malloc(1024);
+	struct joblog	 l;
+	struct got	 g;
+	unsigned	 i;
+
+	(void)state;
+	memset(k, 'x', 1024);
+	joblog_init(&l);
+	for (i = 0; i < JOBLOG_BYTES_MAX / 1024; i++)
+		joblog_put(&l, JOBLOG_STDOUT, 1, k, 1024);
+	g = all(&l);
+	assert_int_equal(g.n, JOBLOG_BYTES_MAX);
+	assert_int_equal(g.first, 1);
+	free(g.text);
+	joblog_put(&l, JOBLOG_STDOUT, 1, "y", 1);
+	g = all(&l);
+	assert_int_equal(g.n, JOBLOG_BYTES_MAX - 1023);
+	assert_int_equal(g.first, 2);
+	assert_int_equal(g.text[g.n - 1], 'y');
+	free(g.text);
+	assert_true(l.memory < JOBLOG_BYTES_MAX + 128 * 1024);
+	joblog_finish(&l);
+	assert_int_equal(l.memory, 0);
+	free(k);
+}
+
+static void
+the_oldest_events_go_first(void **state)
+{
+	struct joblog	l;
+	struct got	g;
+	unsigned	i;
+
+	(void)state;
+	joblog_init(&l);
+	for (i = 0; i < JOBLOG_EVENTS_MAX; i++)
+		put(&l, JOBLOG_STDOUT, "x");
+	assert_int_equal(l.first, 1);
+	put(&l, JOBLOG_STDERR, "y");
+	g = all(&l);
+	assert_int_equal(g.events, JOBLOG_EVENTS_MAX);
+	assert_int_equal(g.first, 2);
+	free(g.text);
+	put(&l, JOBLOG_EXIT, "");
+	g = all(&l);
+	assert_true((g.types & 1u << JOBLOG_EXIT) != 0);
+	assert_int_equal(g.last, JOBLOG_EVENTS_MAX + 2);
+	free(g.text);
+	joblog_finish(&l);
+}
+
+static void
+memory_comes_with_output_and_goes_with_the_end(void **state)
+{
+	struct joblog	l;
+	size_t		before;
+
+	(void)state;
+	joblog_init(&l);
+	assert_int_equal(l.memory, 0);
+	put(&l, JOBLOG_STDOUT, "x");
+	assert_true(l.memory < 1024);
+	put(&l, JOBLOG_EXIT, "");
+	before = l.memory;
+	joblog_trim(&l);
+	assert_true(l.memory < before);
+	expect(&l, "x", 2);
+	joblog_trim(&l);
+	expect(&l, "x", 2);
+	joblog_finish(&l);
+}
+
+static void
+shrinking_forgets_the_oldest_and_never_the_end(void **state)
+{
+	char		*k = calloc(1, 4096);
+	struct joblog	 l;
+	struct got	 g;
+	unsigned	 i;
+
+	(void)state;
+	joblog_init(&l);
+	for (i = 0; i < 64; i++)
+		joblog_put(&l, JOBLOG_STDOUT, 1, k, 4096);
+	put(&l, JOBLOG_EXIT, "");
+	joblog_shrink(&l, 100000);
+	assert_true(l.memory <= 100000 && l.memory > 50000);
+	joblog_shrink(&l, 0);
+	g = all(&l);
+	assert_true(g.first > 40 && g.last == 65);
+	assert_true((g.types & 1u << JOBLOG_EXIT) != 0);
+	free(g.text);
+	free(k);
+	joblog_finish(&l);
+}
+
+static void
+tail_finds_the_last_lines(void **state)
+{
+	struct joblog	l;
+	uint64_t	seq;
+	size_t		skip;
+
+	(void)state;
+	joblog_init(&l);
+	put(&l, JOBLOG_START, "");
+	put(&l, JOBLOG_STDOUT, "a\nb\nc");		/* 2 */
+	put(&l, JOBLOG_STDERR, "E\n");			/* 3 */
+	put(&l, JOBLOG_STDOUT, "d\ne");			/* 4 */
+	assert_true(joblog_tail(&l, OUT, 1, &seq, &skip));
+	assert_true(seq == 4 && skip == 2);
+	assert_true(joblog_tail(&l, OUT, 2, &seq, &skip));
+	assert_true(seq == 2 && skip == 4);
+	assert_true(joblog_tail(&l, OUT, 3, &seq, &skip));
+	assert_true(seq == 2 && skip == 2);
+	assert_true(joblog_tail(&l, ERR, 1, &seq, &skip));
+	assert_true(seq == 1 && skip == 0);
+	assert_true(joblog_tail(&l, OUT | ERR, 100, &seq, &skip));
+	assert_true(seq == 1 && skip == 0);
+	assert_true(joblog_tail(&l, OUT, 0, &seq, &skip));
+	assert_true(seq == 5);
+	put(&l, JOBLOG_STDOUT, "\n");
+	assert_true(joblog_tail(&l, OUT, 1, &seq, &skip));
+	assert_true(seq == 4 && skip == 2);
+	joblog_finish(&l);
+}
+
+static void
+tail_says_when_lines_were_lost(void **state)
+{
+	struct joblog	l;
+	uint64_t	seq;
+	size_t		skip;
+	unsigned	i;
+
+	(void)state;
+	joblog_init(&l);
+	for (i = 0; i < JOBLOG_EVENTS_MAX + 5; i++)
+		put(&l, JOBLOG_STDOUT, "x\n");
+	assert_true(joblog_tail(&l, OUT, JOBLOG_EVENTS_MAX, &seq, &skip));
+	assert_int_equal(seq, 6);
+	assert_false(joblog_tail(&l, OUT, JOBLOG_EVENTS_MAX + 1, &seq, &skip));
+	assert_int_equal(seq, 6);
+	joblog_finish(&l);
+}
+
+static void
+without_memory_the_oldest_make_room(void **state)
+{
+	char		*k = calloc(1, 4096);
+	struct joblog	 l;
+	struct got	 g;
+	unsigned	 i;
+
+	(void)state;
+	joblog_init(&l);
+	for (i = 0; i < 100; i++)
+		joblog_put(&l, JOBLOG_STDOUT, 1, k, 4096);
+	failmalloc_arm(1);
+	for (i = 0; i < 16; i++)
+		joblog_put(&l, JOBLOG_STDOUT, 1, k, 4096);
+	assert_true(failmalloc_disarm());
+	put(&l, JOBLOG_EXIT, "");
+	g = all(&l);
+	assert_true(g.last == 117 && g.first > 1);
+	free(g.text);
+	free(k);
+	joblog_finish(&l);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest	tests[] = {
+		cmocka_unit_test(
+		    events_are_numbered_from_one_and_keep_their_order),
+		cmocka_unit_test(a_character_is_never_cut),
+		cmocka_unit_test(what_is_no_character_comes_all_the_same),
+		cmocka_unit_test(long_output_is_cut_between_characters),
+		cmocka_unit_test(the_oldest_bytes_go_first),
+		cmocka_unit_test(the_oldest_events_go_first),
+		cmocka_unit_test(
+		    memory_comes_with_output_and_goes_with_the_end),
+		cmocka_unit_test(
+		    shrinking_forgets_the_oldest_and_never_the_end),
+		cmocka_unit_test(tail_finds_the_last_lines),
+		cmocka_unit_test(tail_says_when_lines_were_lost),
+		cmocka_unit_test(without_memory_the_oldest_make_room),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
