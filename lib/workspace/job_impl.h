@@ -1,0 +1,100 @@
+/*
+ * job_impl - what job.c (registry, life), jobkill.c (the end) and jobwait.c
+ * (waiting) share.
+ */
+#ifndef WORKSPACE_JOB_IMPL_H
+#define WORKSPACE_JOB_IMPL_H
+
+#include "workspace/job.h"
+#include "workspace/jobfile.h"
+#include "workspace/task.h"
+
+#define JOB_COMPONENT	"job"
+#define JOB_MARKER	"K8SHELL_JOB"
+#define JOB_MARKER_LEN	(sizeof JOB_MARKER + 32)	/* =, 128 bits */
+
+struct job {
+	struct jobs	*owner;
+	unsigned	 refs;
+	char		 id[JOB_ID_MAX + 1];
+	char		 session[JOB_SESSION_MAX + 1];
+	char		 marker[JOB_MARKER_LEN + 1];
+	char		*command, *cwd;
+	char		**argv;			/* one allocation, or NULL */
+	char		*path;			/* of the log file, or NULL */
+	bool		 detached;
+
+	enum job_status	 status;
+	enum job_reason	 reason;
+	char		 message[JOB_WHY_MAX];
+	pid_t		 pid;
+	int		 exit_code, signo;
+	int64_t		 start_ms, end_ms;
+	uint32_t	 timeout_ms, grace_ms;
+	uint64_t	 oom_kills;		/* of our group, at the start */
+	bool		 knows_oom;
+
+	/*
+	 * task: until the program is collected and nobody is left.  If the
+	 * shim was killed nobody tells; then unsure, until a walk finds
+	 * nobody.
+	 */
+	struct task	*task;
+	bool		 finished, emptied, unsure;
+	struct joblog	 log;
+	struct jobfile	 file;
+	bool		 file_there;
+	struct loop_timer timeout;
+
+	/* jobkill.c */
+	struct treekill	*kill;			/* NULL: none is running */
+	enum job_reason	 kill_reason;
+	bool		 kill_waits;		/* for the start (N14) */
+	uint32_t	 kill_grace_ms;
+	bool		 killed;		/* result is valid */
+	struct treekill_result result;
+	struct loop_timer settle;
+	struct job_killing *killings;
+
+	struct job_watch *watches;
+	struct job_wait	*waits;
+	struct job	*next, **prevp;
+};
+
+struct jobs {
+	struct loop	*loop;			/* borrowed, all three */
+	struct reap	*reap;
+	const struct rlimit *nofile;
+	struct jobfiles	*files;
+	struct job	*list;			/* newest first */
+	bool		 stopping;
+	struct jobs_totals totals;		/* live, kept: not here */
+};
+
+/* jobs.c: -EEXIST, -EAGAIN, -ESHUTDOWN or 0; takes the place of an older one
+ * of that id; the memory of its log was `before'. */
+int	 jobs_may_start(struct jobs *js, const char *id);
+void	 jobs_add(struct jobs *js, struct job *j);
+void	 jobs_count_log(struct job *j, size_t before);
+
+/* Whom a walk has to find. */
+void	 job_scope(const struct job *j, struct tree_scope *scope);
+/* A process of it lives, as far as we know; walks if it has to. */
+bool	 job_alive(struct job *j);
+
+/* It is over; the first who says so is right (S9). */
+void	 job_end(struct job *j, enum job_status status, int exit_code,
+	    int signo);
+
+/* jobkill.c: the program runs, or never will; the job is over; the tree is
+ * empty; the daemon ends. */
+void	 job_kill_started(struct job *j);
+void	 job_kill_ended(struct job *j);
+void	 job_kill_emptied(struct job *j);
+void	 job_kill_finish(struct job *j);
+
+/* jobwait.c: there is news; the daemon ends. */
+void	 job_waits_poke(struct job *j);
+void	 job_waits_finish(struct job *j);
+
+#endif
