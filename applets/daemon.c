@@ -32,6 +32,7 @@
 #include "rpc/server.h"
 #include "svc/rest.h"
 #include "svc/svc.h"
+#include "workspace/job.h"
 #include "workspace/monitor.h"
 #include "workspace/session.h"
 #include "workspace/stream.h"
@@ -60,6 +61,7 @@ struct daemon {
 	struct gate		*gate;
 	struct streams		*streams;
 	struct sessions		*sessions;
+	struct jobs		*jobs;
 	struct logring		*logs;		/* NULL: no memory */
 	struct blueprint	*blueprint;	/* NULL: none */
 	struct monitor		*monitor;
@@ -488,6 +490,8 @@ end_calls(struct daemon *d)
 	d->monitor = NULL;
 	sessions_destroy(d->sessions);
 	d->sessions = NULL;
+	jobs_destroy(d->jobs);
+	d->jobs = NULL;
 }
 
 static void
@@ -497,7 +501,8 @@ on_stop_timer(void *arg)
 	uint64_t	 now = loop_now(d->loop);
 
 	if (d->state == DRAINING && ((grpc_server_drained(d->server) &&
-	    rest_drained(d->rest)) || now >= d->stop_deadline))
+	    rest_drained(d->rest) && jobs_count(d->jobs) == 0) ||
+	    now >= d->stop_deadline))
 		end_calls(d);
 	if (d->state == ENDING &&
 	    (reap_watched(d->reap) == 0 || now >= d->stop_deadline))
@@ -527,6 +532,7 @@ stop(struct daemon *d, int signo)
 	if (d->logs != NULL)
 		logring_end(d->logs);
 	sessions_hangup(d->sessions);
+	jobs_stop(d->jobs, TREEKILL_GRACE_MS);
 	d->stop_deadline = loop_now(d->loop) + STOP_GRACE_MS;
 	on_stop_timer(d);
 }
@@ -552,6 +558,12 @@ on_signal(void *arg, int signo)
 
 /* ---- life ---- */
 
+static void
+on_session_end(void *arg, const char *id)
+{
+	jobs_session_ended(arg, id);
+}
+
 static int
 start_core(struct daemon *d)
 {
@@ -571,8 +583,11 @@ start_core(struct daemon *d)
 	    (d->streams = streams_create(d->loop)) == NULL ||
 	    (d->sessions = sessions_create(d->loop, d->reap, d->streams,
 	    &d->svc.nofile, &rules)) == NULL ||
+	    (d->jobs = jobs_create(d->loop, d->reap, &d->svc.nofile)) ==
+	    NULL ||
 	    (d->monitor = monitor_create(d->loop, d->reap, &m)) == NULL)
 		return fail("start", "out of memory or descriptors");
+	sessions_on_end(d->sessions, on_session_end, d->jobs);
 	d->reap_again.fn = reap_turn;
 	d->reap_again.arg = d;
 	d->stop_timer.fn = on_stop_timer;
@@ -598,7 +613,7 @@ start_server(struct daemon *d)
 		.may_detach = d->conf.shells.allow_session_detach,
 		.auth = d->auth,
 		.loop = d->loop, .reap = d->reap, .sessions = d->sessions,
-		.streams = d->streams, .identity = d->identity,
+		.streams = d->streams, .jobs = d->jobs, .identity = d->identity,
 		.blueprint = d->blueprint, .logs = d->logs,
 		.monitor = d->monitor, .nofile = d->svc.nofile,
 		.rate = { .burst = d->conf.limits.fork_burst,
@@ -650,6 +665,7 @@ finish(struct daemon *d)
 		grpc_server_destroy(d->server);
 	rest_destroy(d->rest);
 	sessions_destroy(d->sessions);
+	jobs_destroy(d->jobs);
 	streams_destroy(d->streams);
 	monitor_destroy(d->monitor);
 	blueprint_destroy(d->blueprint);

@@ -651,6 +651,15 @@ conn_resume(struct conn *c)
 	schedule(c);
 }
 
+bool
+conn_lost(const struct conn *c)
+{
+	struct pollfd	p = { .fd = c->io.fd };
+
+	return c->io.fd != -1 && poll(&p, 1, 0) == 1 &&
+	    (p.revents & (POLLHUP | POLLERR)) != 0;
+}
+
 size_t
 conn_queued(const struct conn *c)
 {

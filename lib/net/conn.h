@@ -101,6 +101,9 @@ void	 conn_close(struct conn *c, int why);
  */
 void	 conn_finish(struct conn *c);
 
+/* The peer of a Unix socket can't even read any more. */
+bool	 conn_lost(const struct conn *c);
+
 /* Output not yet taken by the socket, bytes. */
 size_t	 conn_queued(const struct conn *c);
 

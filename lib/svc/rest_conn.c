@@ -350,7 +350,8 @@ on_ready(void *arg)
 
 /*
  * "printf ... | nc -U": a request may be answered after its sender has ended.
- * A stream or a terminal whose reader has gone is over.
+ * A stream or a terminal whose reader has gone is over, and so is an answer
+ * that nobody can get any more.
  */
 static void
 on_eof(void *arg)
@@ -360,7 +361,8 @@ on_eof(void *arg)
 	c->eof = true;
 	if (c->state == REST_READING)
 		finish(c);
-	else if (c->state == REST_STREAMING || c->state == REST_RAW)
+	else if (c->state == REST_STREAMING || c->state == REST_RAW ||
+	    (c->state == REST_WAITING && conn_lost(c->conn)))
 		conn_close(c->conn, 0);
 }
 

@@ -179,6 +179,9 @@ rest_fn	 rest_shutdown, rest_upstream;
 rest_fn	 rest_metrics, rest_sysinfo, rest_logs;
 rest_fn	 rest_shells, rest_shell_start, rest_shell_end, rest_shell_resize;
 rest_fn	 rest_shell_attach, rest_shell_detach;
+rest_fn	 rest_jobs, rest_job_start, rest_jobs_remove, rest_jobs_kill;
+rest_fn	 rest_job, rest_job_remove, rest_job_kill, rest_job_logs;
+rest_fn	 rest_job_wait, rest_job_await;
 
 /* The members of a shell in answers. */
 void	 rest_put_session(struct json_out *o, const struct session_info *info);

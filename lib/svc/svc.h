@@ -14,6 +14,7 @@
 
 struct blueprint;
 struct identity;
+struct jobs;
 struct logring;
 struct loop;
 struct monitor;
@@ -37,6 +38,7 @@ struct svc {
 	struct reap		*reap;
 	struct sessions		*sessions;
 	struct streams		*streams;
+	struct jobs		*jobs;
 	const struct identity	*identity;
 	bool			 may_detach;	/* as the sessions' rules */
 	/* How gRPC callers are authenticated: "none", or of

@@ -54,6 +54,21 @@ sessions_destroy(struct sessions *s)
 }
 
 void
+sessions_on_end(struct sessions *s, void (*fn)(void *arg, const char *id),
+    void *arg)
+{
+	s->on_end = fn;
+	s->on_end_arg = arg;
+}
+
+static void
+tell_others(const struct session *ss)
+{
+	if (ss->owner != NULL && ss->owner->on_end != NULL)
+		ss->owner->on_end(ss->owner->on_end_arg, ss->stream.id);
+}
+
+void
 sessions_hangup(struct sessions *s)
 {
 	struct session	*ss;
@@ -195,6 +210,7 @@ on_finished(void *arg, const struct reap_exit *e)
 	ss->state = SESSION_ENDED;
 	log_info("grpc-shell", "session %s: ended, status %d", ss->stream.id,
 	    reap_exit_code(e));
+	tell_others(ss);
 	if (ss->expected && ss->client == NULL && ss->owner != NULL &&
 	    !ss->owner->stopping)
 		session_linger(ss);
@@ -474,6 +490,7 @@ session_kill(struct session *ss, void (*done)(void *arg), void *arg)
 		return;
 	}
 	log_info("grpc-shell", "session %s: hanging up", ss->stream.id);
+	tell_others(ss);
 	ss->state = SESSION_HUNG_UP;
 	session_detach_finish(ss);
 	ss->done = done;

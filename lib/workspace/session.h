@@ -69,6 +69,9 @@ struct session_spec {
 struct sessions *sessions_create(struct loop *l, struct reap *r,
 	    struct streams *st, const struct rlimit *nofile,
 	    const struct session_rules *rules);
+/* fn hears of every shell that is over or hung up; NULL: nobody does. */
+void	 sessions_on_end(struct sessions *s,
+	    void (*fn)(void *arg, const char *id), void *arg);
 /* SIGHUP to every shell; clients see them end (shutdown). */
 void	 sessions_hangup(struct sessions *s);
 /* Hangs every session up; none is left behind. */

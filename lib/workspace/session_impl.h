@@ -67,6 +67,8 @@ struct sessions {
 	struct session_rules rules;
 	struct session	*list;
 	size_t		 count;
+	void		(*on_end)(void *arg, const char *id);	/* or NULL */
+	void		*on_end_arg;
 	size_t		 nlingering;		/* of them */
 	bool		 stopping;		/* nobody will attach any more */
 };
