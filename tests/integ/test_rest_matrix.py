@@ -52,7 +52,7 @@ QUERY = [("?lastN=" + v, None, 400) for v in ("x", "-1", "%zz", 30 * "9")]
 NOT_SIZES = [("", b, 400) for b in (
     None, "{", "[]", '{"width": 80}', '{"width": 0, "height": 1}', 9 * "{")]
 NOT_TTLS = [("", '{"ttl": %s}' % t, 400) for t in (
-    '"-1s"', '"x"', "5", '"11m"', '"0s"', "")]
+    '"-1s"', '"-1ms"', '"x"', "5", '"11m"', '"0s"', "")]
 NOT_WISHES = [("", b, 400) for b in (
     "x", "[]", '{"name": "a/b"}', '{"cwd": "x"}', '{"env": []}',
     '{"command": ""}', '{"width": -1}')]
