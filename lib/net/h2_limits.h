@@ -43,6 +43,11 @@
 #define H2_PING_STRIKES			2u
 #define H2_PING_STRIKE_MS		10000u
 
+/* Completed streams whose reset may still be on its way: a client counts a
+ * stream until it has seen its end, so as many as it may have open.  1 KiB,
+ * given back with the pools. */
+#define H2_COMPLETED_MAX		H2_STREAMS_MAX
+
 /* Oddities that are no error.  We are no browser's server, so a tenth of what
  * such servers allow. */
 #define H2_GLITCH_BURST			1000u

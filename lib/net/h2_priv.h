@@ -119,7 +119,6 @@ struct h2 {
 
 	/* streams */
 	struct h2_stream **slots;		/* by id, open addressing */
-	uint32_t	*completed;		/* ids, in slots' memory */
 	uint32_t	 slot_cap, count;
 	struct h2_stream *pool;			/* by next */
 	uint32_t	 pool_len;
@@ -127,6 +126,7 @@ struct h2 {
 	uint32_t	 last_id;		/* highest seen, or opened */
 	uint64_t	 recent;		/* bit n: last_id - 2n opened */
 	uint64_t	 opened;		/* ever */
+	uint32_t	*completed;		/* ids; NULL: none lately */
 	uint32_t	*resets;		/* ring of ids we reset last */
 	uint32_t	 reset_cap, reset_at;
 

@@ -79,29 +79,23 @@ slot_put(struct h2 *h, struct h2_stream *s)
 	h->slots[i] = s;
 }
 
-/* At most half full, so that searches end soon.  The completed ids lie behind
- * the slots: as many as there are streams at a time. */
+/* At most half full, so that searches end soon. */
 static int
 slots_grow(struct h2 *h)
 {
 	struct h2_stream	**old = h->slots, **slots;
-	uint32_t		 *done = h->completed, old_cap = h->slot_cap;
-	uint32_t		  cap, i;
+	uint32_t		  old_cap = h->slot_cap, cap, i;
 
 	if ((h->count + 1) * 2 <= old_cap)
 		return 0;
 	cap = old_cap > 0 ? old_cap * 2 : SLOTS_MIN;
-	if ((slots = calloc(cap, sizeof *slots + sizeof *done)) == NULL)
+	if ((slots = calloc(cap, sizeof(*slots))) == NULL)
 		return -ENOMEM;
 	h->slots = slots;
-	h->completed = (uint32_t *)(slots + cap);
 	h->slot_cap = cap;
-	for (i = 0; i < old_cap; i++) {
+	for (i = 0; i < old_cap; i++)
 		if (old[i] != NULL)
 			slot_put(h, old[i]);
-		if (done[i] != 0)
-			h->completed[slot_of(h, done[i])] = done[i];
-	}
 	free(old);
 	return 0;
 }
@@ -200,29 +194,32 @@ h2_was_reset(const struct h2 *h, uint32_t id)
 /*
  * A client that cancels every call it is through with sends its RST_STREAM
  * while our END_STREAM is on the way (TR-16).  The id stays in its slot until
- * that comes or another stream needs the slot; a table of the size of the one
- * for open streams holds what one round trip can complete.
+ * that comes, or another stream that completes needs the slot.
  */
+static uint32_t *
+completed_slot(const struct h2 *h, uint32_t id)
+{
+	return &h->completed[(id >> 1) % H2_COMPLETED_MAX];
+}
+
 void
 h2_stream_complete(struct h2_stream *s)
 {
 	struct h2	*h = s->h;
 
-	h->completed[slot_of(h, s->id)] = s->id;
+	if (h->completed == NULL)
+		h->completed = calloc(H2_COMPLETED_MAX, sizeof *h->completed);
+	if (h->completed != NULL)	/* else its reset counts */
+		*completed_slot(h, s->id) = s->id;
 	h2_stream_close(s, H2_NO_ERROR);
 }
 
 bool
 h2_take_completed(struct h2 *h, uint32_t id)
 {
-	uint32_t	*slot;
-
-	if (h->slot_cap == 0)
+	if (h->completed == NULL || *completed_slot(h, id) != id)
 		return false;
-	slot = &h->completed[slot_of(h, id)];
-	if (*slot != id)
-		return false;
-	*slot = 0;
+	*completed_slot(h, id) = 0;
 	return true;
 }
 
@@ -370,9 +367,10 @@ h2_trim(struct h2 *h)
 	if (h->count == 0) {
 		free(h->slots);
 		h->slots = NULL;
-		h->completed = NULL;
 		h->slot_cap = 0;
 	}
+	free(h->completed);
+	h->completed = NULL;
 	buf_trim(&h->ctl);
 	buf_trim(&h->block);
 	arena_finish(&h->arena);

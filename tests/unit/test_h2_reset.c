@@ -61,39 +61,66 @@ TR_16_also_behind_our_own_no_error(void **state)
 	peer_free(p);
 }
 
+/* The peer has asked for all before it resets the first; here they may have
+ * been open all at once, or one after the other. */
 static void
 TR_16_all_streams_may_be_reset_at_once(void **state)
 {
-	struct peer	*p = server_of_few_glitches();
+	struct peer	*p;
 	uint32_t	 i;
+	int		 one_by_one;
 
 	(void)state;
-	for (i = 0; i < H2_STREAMS_MAX; i++)
-		send_get(p, 2 * i + 1);
+	for (one_by_one = 0; one_by_one < 2; one_by_one++) {
+		p = server_of_few_glitches();
+		for (i = 0; i < H2_STREAMS_MAX; i++) {
+			send_get(p, 2 * i + 1);
+			if (one_by_one)
+				forget(p);
+		}
+		forget(p);
+		for (i = 0; i < H2_STREAMS_MAX; i++)
+			send_u32(p, H2_RST_STREAM, 2 * i + 1, H2_CANCEL);
+		assert_int_equal(glitches_left(p), GLITCHES);
+		peer_free(p);
+	}
+}
+
+static void
+TR_16_a_stream_may_be_old_when_it_completes(void **state)
+{
+	struct peer		*p = server_of_few_glitches();
+	struct h2_stream	*old;
+	uint32_t		 id;
+
+	(void)state;
+	send_post(p, 1);
+	old = p->last;
+	for (id = 3; id < 4000; id += 2) {
+		send_get(p, id);
+		forget(p);
+	}
+	peer_answer(old);
+	h2_finish(old);
 	forget(p);
-	for (i = 0; i < H2_STREAMS_MAX; i++)
-		send_u32(p, H2_RST_STREAM, 2 * i + 1, H2_CANCEL);
+	send_u32(p, H2_RST_STREAM, 1, H2_CANCEL);
 	assert_int_equal(glitches_left(p), GLITCHES);
 	peer_free(p);
 }
 
-/* The table of streams grows between the end and the reset. */
+/* Two seconds without a stream: what is still to come costs one each. */
 static void
-TR_16_growth_forgets_no_completed_stream(void **state)
+completed_streams_are_forgotten_with_the_pools(void **state)
 {
 	struct peer	*p = server_of_few_glitches();
-	uint32_t	 i;
 
 	(void)state;
-	for (i = 0; i < 16; i++) {
-		send_get(p, 2 * i + 1);
-		forget(p);
-	}
-	for (; i < 16 + H2_STREAMS_MAX; i++)
-		send_post(p, 2 * i + 1);
-	for (i = 0; i < 16; i++)
-		send_u32(p, H2_RST_STREAM, 2 * i + 1, H2_CANCEL);
-	assert_int_equal(glitches_left(p), GLITCHES);
+	send_get(p, 1);
+	forget(p);
+	p->now += H2_TRIM_MS;
+	assert_int_equal(h2_tick(p->h, p->now), 0);
+	send_u32(p, H2_RST_STREAM, 1, H2_CANCEL);
+	assert_int_equal(glitches_left(p), GLITCHES - 1);
 	peer_free(p);
 }
 
@@ -156,7 +183,8 @@ main(void)
 		cmocka_unit_test(TR_16_a_reset_of_every_completed_stream_is_free),
 		cmocka_unit_test(TR_16_also_behind_our_own_no_error),
 		cmocka_unit_test(TR_16_all_streams_may_be_reset_at_once),
-		cmocka_unit_test(TR_16_growth_forgets_no_completed_stream),
+		cmocka_unit_test(TR_16_a_stream_may_be_old_when_it_completes),
+		cmocka_unit_test(completed_streams_are_forgotten_with_the_pools),
 		cmocka_unit_test(a_second_reset_of_a_completed_stream_is_a_glitch),
 		cmocka_unit_test(a_reset_of_a_stream_that_did_not_complete_is_a_glitch),
 		cmocka_unit_test(CVE_2023_44487_a_reset_before_the_answer_is_sent_is_charged),
