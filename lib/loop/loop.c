@@ -14,6 +14,8 @@
  * output and wake a process that takes the core from us: timers and what is
  * queued for the end of a turn wait for all of it. */
 #define EVENTS_MAX	8
+/* The same for timers: hundreds of sessions may expire at once. */
+#define TIMERS_MAX	16
 
 struct loop {
 	int		 epfd;
@@ -22,7 +24,7 @@ struct loop {
 	uint64_t	 turns, max_us;
 	struct loop_durations durations;
 	struct loop_timer *timers;	/* heap */
-	struct loop_timer *due;		/* heap of those that fire this turn */
+	struct loop_timer *due;		/* heap of those that fire next */
 	struct loop_task *tasks, **tasks_tail;
 	struct loop_task *running;	/* tasks of this turn still to run */
 	struct loop_io	*files;		/* is_file, want != 0 */
@@ -366,12 +368,13 @@ static void
 dispatch_timers(struct loop *l)
 {
 	struct loop_timer	*t;
+	int			 n;
 
 	while ((t = l->timers) != NULL && t->due_ms <= l->now_ms) {
 		heap_remove(&l->timers, t);
 		l->due = heap_meld(l->due, t);
 	}
-	while ((t = l->due) != NULL) {
+	for (n = 0; n < TIMERS_MAX && (t = l->due) != NULL; n++) {
 		heap_remove(&l->due, t);
 		t->loop = NULL;
 		t->fn(t->arg);
@@ -434,7 +437,7 @@ sleep_ms(const struct loop *l, uint64_t now_us)
 {
 	uint64_t	left;
 
-	if (l->tasks != NULL || l->files != NULL)
+	if (l->tasks != NULL || l->files != NULL || l->due != NULL)
 		return 0;
 	if (l->timers == NULL)
 		return -1;
@@ -484,7 +487,8 @@ loop_drain(struct loop *l)
 {
 	uint64_t	now = clock_us();
 
-	while ((l->timers != NULL || l->tasks != NULL) && turn(l, &now) == 0)
+	while ((l->timers != NULL || l->due != NULL || l->tasks != NULL) &&
+	    turn(l, &now) == 0)
 		continue;
 }
 

@@ -7,7 +7,8 @@
  * this turn then still point at live memory and are skipped.
  *
  * A descriptor added in a turn is first dispatched in the next one.  Within a
- * turn the order is: descriptors, timers, tasks.
+ * turn the order is: descriptors, timers, tasks; of the first two only some, the
+ * rest follows in the next turn, which then doesn't sleep.
  *
  * Files epoll refuses (a regular file as standard input) count as always
  * ready, as they do for poll(2).

@@ -311,7 +311,7 @@ timers_fire_in_order(void **state)
 		loop_timer_set(l, &k[i].t, base + (uint64_t)(i * 53 % 100));
 	for (i = 0; i < 100; i += 7)
 		loop_timer_clear(&k[i].t);
-	one_turn(l);
+	loop_drain(l);
 	assert_int_equal(n, 85);
 	for (i = 1; i < n; i++)
 		assert_true(k[order[i - 1]].t.due_ms <= k[order[i]].t.due_ms);
@@ -529,6 +529,52 @@ turn_is_counted_by_its_duration(void **state)
 	loop_destroy(l);
 }
 
+struct many {
+	struct loop_timer	 timer[100];
+	struct loop_task	 task;
+	int			 fired, seen;
+};
+
+static void
+count_one(void *arg)
+{
+	struct many	*m = arg;
+
+	m->fired++;
+}
+
+static void
+look(void *arg)
+{
+	struct many	*m = arg;
+
+	m->seen = m->fired;
+}
+
+/* What is queued for the end of a turn does not wait for all of them. */
+static void
+many_timers_share_several_turns(void **state)
+{
+	struct loop	*l = loop_create();
+	struct many	 m = { .task = { .fn = look, .arg = &m } };
+	uint64_t	 turns, max_us;
+	size_t		 i;
+
+	(void)state;
+	for (i = 0; i < 100; i++) {
+		m.timer[i] = (struct loop_timer){ .fn = count_one, .arg = &m };
+		loop_timer_set(l, &m.timer[i], loop_now(l));
+	}
+	loop_later(l, &m.task);
+	loop_timer_clear(&m.timer[99]);
+	loop_drain(l);
+	loop_stats(l, &turns, &max_us);
+	assert_int_equal(m.fired, 99);
+	assert_in_range(m.seen, 1, 50);
+	assert_in_range(turns, 2, 99);
+	loop_destroy(l);
+}
+
 static uint64_t
 clock_us(void)
 {
@@ -657,6 +703,7 @@ main(void)
 		cmocka_unit_test(destroy_runs_what_is_queued),
 		cmocka_unit_test(turn_is_counted_by_its_duration),
 		cmocka_unit_test(sleep_is_not_part_of_a_turn),
+		cmocka_unit_test(many_timers_share_several_turns),
 		cmocka_unit_test(bounds_rise_and_5_ms_is_one_of_them),
 		cmocka_unit_test(stop_before_run_returns_at_once),
 		cmocka_unit_test(
