@@ -14,6 +14,7 @@
 #include "rpc/server.h"
 #include "svc/rest_impl.h"
 #include "svc/svc.h"
+#include "workspace/job.h"
 #include "workspace/session.h"
 #include "workspace/stream.h"
 
@@ -95,6 +96,31 @@ put_streams(struct page *p, const struct svc *svc)
 		    stream_kind_name((enum stream_kind)k),
 		    (unsigned long long)t[k].bytes_out);
 	}
+}
+
+/* ---- jobs ---- */
+
+static void
+put_jobs(struct page *p, const struct svc *svc)
+{
+	struct jobs_totals	t = { 0 };
+	int			s;
+
+	if (svc->jobs != NULL)
+		jobs_totals(svc->jobs, &t);
+	one(p, "k8shell_jobs", "gauge", "Jobs of which a process lives.",
+	    t.live);
+	one(p, "k8shell_jobs_kept", "gauge", "Jobs that are over and kept.",
+	    t.kept);
+	one(p, "k8shell_jobs_started_total", "counter",
+	    "Jobs since the start.", t.started);
+	about(p, "k8shell_jobs_ended_total", "counter", "Jobs that are over.");
+	for (s = JOB_COMPLETED; s <= JOB_ERROR; s++)
+		put(p, "k8shell_jobs_ended_total{status=\"%s\"} %llu\n",
+		    job_status_name((enum job_status)s),
+		    (unsigned long long)t.ended[s]);
+	one(p, "k8shell_jobs_log_bytes", "gauge",
+	    "Memory of what jobs have said.", t.log_memory);
 }
 
 /* ---- callers ---- */
@@ -249,6 +275,7 @@ rest_metrics(struct rest_conn *c)
 	put(&p, "k8shell_build_info{version=\"%s\",commit=\"%s\"} 1\n",
 	    version_string(), version_commit());
 	put_streams(&p, r->opt.svc);
+	put_jobs(&p, r->opt.svc);
 	put_grpc(&p, *r->opt.server);
 	put_rest(&p, r);
 	put_loop(&p, r);
