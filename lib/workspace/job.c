@@ -90,6 +90,7 @@ job_unref(struct job *j)
 {
 	if (--j->refs > 0)
 		return;
+	jobfile_forget(&j->file);
 	joblog_finish(&j->log);
 	free(j->command);
 	free(j->cwd);
@@ -133,6 +134,7 @@ job_scope(const struct job *j, struct tree_scope *scope)
 		scope->leader = j->pid;
 }
 
+/* A second look at nobody: one walk may just have missed him. */
 static size_t
 count_members(const struct job *j)
 {
@@ -142,19 +144,30 @@ count_members(const struct job *j)
 
 	job_scope(j, &scope);
 	(void)tree_walk(&t, &scope);
+	if (t.live == 0)
+		(void)tree_walk(&t, &scope);
 	n = t.live;
 	tree_finish(&t);
 	return n;
 }
 
+/*
+ * Between the end of the last process and that of the shim, which we hear of,
+ * the walk knows better.
+ */
 bool
 job_alive(struct job *j)
 {
-	if (!job_terminal(j) || j->task != NULL || j->kill != NULL)
+	if (!job_terminal(j) || j->kill != NULL)
 		return true;
-	if (j->unsure && count_members(j) == 0)
-		j->unsure = false;
-	return j->unsure;
+	if (j->task != NULL && !j->finished)
+		return true;
+	if (j->task == NULL && !j->unsure)
+		return false;
+	if (count_members(j) > 0)
+		return true;
+	j->unsure = false;
+	return false;
 }
 
 size_t

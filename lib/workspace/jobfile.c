@@ -171,10 +171,15 @@ take_reply(struct jobfiles *fs, const struct jobfile_reply *r)
 		fs->opening--;
 		watch_stall(fs, true);
 	}
-	if (r->err < 0)
+	if (f == NULL)
+		return;
+	if (r->err < 0) {
 		fail(fs, r->slot, r->err);
-	else if (f != NULL)
-		f->told(f->arg, 0);
+		return;
+	}
+	if (f->closed)
+		forget(fs, r->slot);
+	f->told(f->arg, 0);
 }
 
 /* Replies come in one piece each, they are that short. */
@@ -310,6 +315,7 @@ jobfile_open(struct jobfiles *fs, struct jobfile *f, const struct account *a,
 	}
 	f->files = fs;
 	f->slot = slot;
+	f->closed = false;
 	fs->file[slot] = f;
 	fs->nopen++;
 	return 0;
@@ -321,7 +327,7 @@ jobfile_put(struct jobfile *f, const void *p, size_t n)
 	struct jobfiles	*fs = f->files;
 	int		 r;
 
-	if (fs == NULL)
+	if (fs == NULL || f->closed)
 		return;
 	if ((r = put_order(fs, JOBFILE_DATA, f->slot, p, n)) < 0)
 		fail(fs, f->slot, r);	/* a file with a hole is none */
@@ -340,9 +346,23 @@ jobfile_close(struct jobfile *f)
 {
 	struct jobfiles	*fs = f->files;
 
+	if (fs == NULL || f->closed)
+		return;
+	f->closed = true;
+	(void)put_order(fs, JOBFILE_CLOSE, f->slot, NULL, 0);
+	if (!fs->pending[f->slot])
+		jobfile_forget(f);
+}
+
+void
+jobfile_forget(struct jobfile *f)
+{
+	struct jobfiles	*fs = f->files;
+
 	if (fs == NULL)
 		return;
-	(void)put_order(fs, JOBFILE_CLOSE, f->slot, NULL, 0);
+	if (!f->closed)
+		(void)put_order(fs, JOBFILE_CLOSE, f->slot, NULL, 0);
 	forget(fs, f->slot);
 	end_if_idle(fs);
 }

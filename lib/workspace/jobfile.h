@@ -35,6 +35,7 @@ struct reap;
 struct jobfile {
 	struct jobfiles	*files;			/* NULL: not open */
 	uint32_t	 slot;
+	bool		 closed;
 	/* err 0: the file is there.  Else there is none, or no more of it:
 	 * -errno, once, and it is not open any more. */
 	void		(*told)(void *arg, int err);
@@ -58,6 +59,9 @@ int	 jobfile_open(struct jobfiles *fs, struct jobfile *f,
 /* At most JOBFILE_PIECE_MAX bytes.  Nothing if f is not open. */
 void	 jobfile_put(struct jobfile *f, const void *p, size_t n);
 bool	 jobfile_full(const struct jobfile *f);
-void	 jobfile_close(struct jobfile *f);	/* any number of times */
+/* Nothing more; told() may still come.  Any number of times. */
+void	 jobfile_close(struct jobfile *f);
+/* No callback any more: f may go. */
+void	 jobfile_forget(struct jobfile *f);
 
 #endif

@@ -18,6 +18,8 @@ unlist(struct job *j)
 	if (j->next != NULL)
 		j->next->prevp = j->prevp;
 	j->owner->totals.log_memory -= j->log.memory;
+	task_destroy(j->task);		/* nobody is left below its shim */
+	j->task = NULL;
 	job_unref(j);
 }
 
