@@ -1,0 +1,133 @@
+"""Jobs through the real socket."""
+
+import base64
+import json
+import re
+
+import harness
+import rest
+from rest import API
+
+JOBS = API + "/jobs"
+
+
+def dead(pid):
+    """Gone or a zombie, right now."""
+    try:
+        with open("/proc/%d/stat" % pid) as f:
+            return f.read().rpartition(")")[2].split()[0] in "ZXx"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+class Jobs:
+    """The API of one daemon."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def ask(self, method, target, body=None, **kwargs):
+        if body is not None and not isinstance(body, (str, bytes)):
+            body = json.dumps(body)
+        return rest.ask(self.path, method, JOBS + target, body, **kwargs)
+
+    def start(self, command=None, **wish):
+        if isinstance(command, str):
+            wish["command"] = command
+        elif command is not None:
+            wish["argv"] = command
+        a = self.ask("POST", "", wish)
+        assert a.status == 201, a.text
+        return a.json["id"]
+
+    def get(self, id):
+        a = self.ask("GET", "/" + id)
+        assert a.status == 200, a.text
+        return a.json
+
+    def list(self, query=""):
+        a = self.ask("GET", query)
+        assert a.status == 200, a.text
+        return a.json
+
+    def kill(self, id, **wish):
+        a = self.ask("POST", "/%s/kill" % id, wish)
+        assert a.status == 200, a.text
+        return a.json
+
+    def wait(self, id):
+        a = self.ask("GET", "/%s/wait?timeout_ms=15000" % id)
+        assert a.status == 200, a.text
+        return a.json
+
+    def until(self, id, text, **wish):
+        """Its line with text; also makes sure that a script got so far."""
+        a = self.ask("POST", "/%s/wait" % id,
+                     dict({"log": text, "timeout_ms": 15000}, **wish))
+        assert a.status == 200, a.text
+        return a.json
+
+    def events(self, id, query=""):
+        a = self.ask("GET", "/%s/logs%s" % (id, query))
+        assert a.status == 200, a.text
+        assert a.headers["content-type"] == "application/x-ndjson"
+        return [json.loads(x) for x in a.body.splitlines()]
+
+    def raw(self, id, query=""):
+        a = self.ask("GET", "/%s/logs?raw=1%s" % (id, query))
+        assert a.status == 200
+        assert a.headers["content-type"] == "application/octet-stream"
+        return a.body
+
+    def pids(self, id, n):
+        """n numbers the job printed as "pid N"."""
+        def look():
+            found = re.findall(rb"pid (\d+)\n", self.raw(id))
+            return [int(x) for x in found] if len(found) >= n else None
+        return harness.eventually(look, "%d pids of %s" % (n, id))
+
+    def clear(self):
+        self.ask("POST", "/kill-all", {"grace_ms": 0})
+        harness.eventually(lambda: not self.live(), "no live jobs")
+        self.ask("DELETE", "?terminal=1")
+
+    def live(self):
+        self.ask("DELETE", "?terminal=1")
+        return self.list()
+
+
+def data(e):
+    if "data_base64" in e:
+        return base64.b64decode(e["data_base64"], validate=True)
+    return e["data"].encode()
+
+
+def output(events, stream=None):
+    return b"".join(data(e) for e in events if e["type"] in
+                    ([stream] if stream else ["stdout", "stderr"]))
+
+
+class Following(rest.Raw):
+    """A connection that reads events as they come."""
+
+    def __init__(self, jobs, method, target, body=None):
+        super().__init__(jobs.path)
+        body = json.dumps(body).encode() if body is not None else b""
+        self.send(("%s %s%s HTTP/1.1\r\nHost: unix\r\nContent-Length: %d"
+                   "\r\n\r\n" % (method, JOBS, target, len(body))).encode()
+                  + body)
+        self.status, self.headers = self.head()
+        self._lines = self.lines()
+
+    def event(self):
+        return json.loads(next(self._lines))
+
+    def rest_of_it(self):
+        return [json.loads(x) for x in self._lines]
+
+
+def follow(jobs, id, query=""):
+    f = Following(jobs, "GET", "/%s/logs?follow=1%s" % (id, query))
+    assert f.status == 200
+    return f
+
