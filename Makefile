@@ -5,8 +5,7 @@
 #   conformance  build/k8shell-conformance, for HTTP/2 test suites
 #   unit         build and run tests/unit (glibc, ASan, UBSan)
 #   san, dbg     the whole program with ASan and UBSan; and for valgrind
-#   fuzz         build/fuzz/fuzz_* (clang libFuzzer)
-#   lint         include ranks, banned calls, sizes
+#   fuzz, lint   build/fuzz/fuzz_* (clang libFuzzer); tests/lint.sh
 
 HOST    := $(shell uname -m)
 ARCH    ?= $(HOST)
@@ -23,8 +22,7 @@ NAMES   := k8shelld kssh kbox
 .PHONY: release conformance unit san dbg fuzz lint
 $(if $(V),,$(eval .SILENT:))		# make V=1 shows the commands
 
-# Written while make reads this file and only when it differs, so that a new
-# commit costs one object.  No date and no path goes into the binary.
+# Written only when it differs, so that a new commit costs one object.
 COMMIT  := $(shell test -e .git && git rev-parse HEAD 2>/dev/null | cut -c1-7)
 VERSION := $(shell cat VERSION) $(or $(COMMIT),0000000)
 VTEXT    = \#define K8SHELL_VERSION "$(word 1,$(VERSION))"\n$\
@@ -46,7 +44,10 @@ WARN    := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wvla \
 BASE    := -std=c11 -D_GNU_SOURCE -Ilib -Ibuild -I. -MMD -MP -pipe \
 	-ffile-prefix-map=$(CURDIR)=.
 GCCINC  := $(shell $(CROSS)$(CC) -print-file-name=include)
-REL     := $(BASE) -O2 -g -fPIE -nostdinc -isystem $(SYS)/include \
+# What runs per byte or frame is compiled for speed, the rest for size.
+OPT      = $(if $(filter lib/base/% lib/loop/% lib/net/% lib/rpc/% %/vt.c $\
+	%/task.c %/session.c %/scrollback.c,$<),-O2,-Os)
+REL      = $(BASE) $(OPT) -g -fPIE -nostdinc -isystem $(SYS)/include \
 	-isystem $(GCCINC) -ffunction-sections -fdata-sections \
 	-fstack-protector-strong -ftrivial-auto-var-init=zero \
 	-fno-asynchronous-unwind-tables -fno-unwind-tables \
@@ -72,7 +73,6 @@ LINK     = $(CROSS)$(CC) -static-pie -nostdlib -nostartfiles \
 
 release: $(OUT)/k8shell
 conformance: $(OUT)/k8shell-conformance
-
 # Unstripped, for profilers and debuggers.
 $(RELDIR)/k8shell: $(RELOBJ) $(SYS)/.key
 	$(LINK)
@@ -138,7 +138,7 @@ build/unit/%: build/obj/asan/tests/unit/%.o \
 	mkdir -p $(@D); echo "  ld $@"
 	$(CC) $(SAN) $(WRAP) -o $@ $^ -lcmocka $(GLIBC)
 
-# The applets only to have clang's warnings on all we wrote.
+# The applets only for clang's warnings.
 fuzz: $(APPLET:%.c=build/obj/fuzz/%.o) $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 build/fuzz/%: build/obj/fuzz/tests/fuzz/%.o build/obj/fuzz/lib.a
 	mkdir -p $(@D); echo "  ld $@"
@@ -146,5 +146,4 @@ build/fuzz/%: build/obj/fuzz/tests/fuzz/%.o build/obj/fuzz/lib.a
 
 lint:
 	sh tests/lint.sh
-
 -include $(shell find build/obj -name '*.d' 2>/dev/null)

@@ -361,7 +361,8 @@ build_libs()
 	mkdir -p "$tmp/yaml-config"
 	printf '#define YAML_VERSION_%s\n' 'MAJOR 0' 'MINOR 2' 'PATCH 5' \
 	    'STRING "0.2.5"' >"$tmp/yaml-config/config.h"
-	static_lib yaml "${flags[@]}" -DHAVE_CONFIG_H -I"$tmp/yaml-config" \
+	# Read once, at start-up.
+	static_lib yaml "${flags[@]}" -Os -DHAVE_CONFIG_H -I"$tmp/yaml-config" \
 	    -I"$src/libyaml/include" -- \
 	    "$src"/libyaml/src/{api,parser,reader,scanner}.c
 	cp "$src/libyaml/include/yaml.h" "$sys/include/"
