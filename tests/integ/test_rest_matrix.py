@@ -56,6 +56,12 @@ NOT_TTLS = [("", '{"ttl": %s}' % t, 400) for t in (
 NOT_WISHES = [("", b, 400) for b in (
     "x", "[]", '{"name": "a/b"}', '{"cwd": "x"}', '{"env": []}',
     '{"command": ""}', '{"width": -1}')]
+NOT_JOBS = [("", b, 400) for b in (
+    None, "x", "[]", '{"command": ""}', '{"argv": []}',
+    '{"command": "x", "id": "a/b"}', '{"command": "x", "cwd": "here"}',
+    '{"command": "x", "env": []}', '{"command": "x", "timeout_ms": -1}')]
+NOT_KILLS = [("", b, 400) for b in (
+    "x", "[]", '{"grace_ms": -1}', '{"grace_ms": "5"}')]
 ROWS = {
     "GET /api/v1/creds": Row(503),
     "GET /api/v1/sessions": Row(503),
@@ -93,16 +99,33 @@ ROWS = {
                                            *NOT_TTLS),
     "POST /api/v1/shells/{id}/resize": Row(
         ("", '{"width": 99, "height": 33}', 204), *NOT_SIZES),
+    "GET /api/v1/jobs": Row(200, ("?status=odd", None, 400)),
+    "POST /api/v1/jobs": Row(("", '{"command": "true", "id": "two"}', 201),
+                             *NOT_JOBS),
+    "DELETE /api/v1/jobs": Row(("?terminal=1", None, 200), 400),
+    "POST /api/v1/jobs/kill-all": Row(200, *NOT_KILLS),
+    "GET /api/v1/jobs/{id}": READ,
+    "DELETE /api/v1/jobs/{id}": Row(204),
+    "POST /api/v1/jobs/{id}/kill": Row(
+        200, ("", '{"signal": "NOPE"}', 400), ("", '{"scope": "x"}', 400),
+        *NOT_KILLS),
+    "GET /api/v1/jobs/{id}/logs": Row(
+        200, ("?stream=x", None, 400), ("?since=x", None, 400),
+        ("?since=99", None, 400), ("?tail=-1", None, 400)),
+    "GET /api/v1/jobs/{id}/wait": Row(200, ("?timeout_ms=x", None, 400)),
+    "POST /api/v1/jobs/{id}/wait": Row(
+        ("", '{"log": "hi"}', 200), ("", None, 400), ("", "{}", 400),
+        ("", '{"log": ""}', 400), ("", '{"port": 65536}', 400),
+        ("", '{"log": "x", "port": 1}', 400)),
     "GET /api/v1/healthz": READ,
     "GET /healthz": READ,
     "GET /api/v1/metrics": READ,
     "GET /metrics": READ,
 }
 # What an id that nobody has is answered with.
-UNKNOWN = {"DELETE /api/v1/shells/{id}": 404,
-           "POST /api/v1/shells/{id}/attach": 404,
-           "POST /api/v1/shells/{id}/detach": 400,
-           "POST /api/v1/shells/{id}/resize": 400}
+UNKNOWN = dict.fromkeys([r for r in ROWS if "{id}" in r], 404)
+UNKNOWN.update({"POST /api/v1/shells/{id}/detach": 400,
+                "POST /api/v1/shells/{id}/resize": 400})
 # Where detaching is disabled.
 DISABLED = {"POST /api/v1/shells": 403,
             "POST /api/v1/shells/{id}/attach": 403,
@@ -125,19 +148,20 @@ def daemon(tmp_path_factory, home):
         d.stop()
 
 
-def start_one(sock):
-    assert ask(sock, "POST", API + "/shells",
-               '{"name": "one", "command": "cat"}').status == 201
-
-
 @pytest.fixture
 def path(daemon):
-    """With a detached shell, "one"."""
+    """With a detached shell and a job that has ended, "one" both."""
     sock = daemon.rest_sock
-    start_one(sock)
+    assert ask(sock, "POST", API + "/shells",
+               '{"name": "one", "command": "cat"}').status == 201
+    assert ask(sock, "POST", API + "/jobs",
+               '{"id": "one", "command": "echo hi"}').status == 201
+    assert get(sock, "/jobs/one/wait").status == 200
     yield sock
     for s in get(sock, "/shells?all=true").json:
         ask(sock, "DELETE", API + "/shells/" + s["id"])
+    ask(sock, "POST", API + "/jobs/kill-all", '{"grace_ms": 0}')
+    ask(sock, "DELETE", API + "/jobs?terminal=1")
 
 
 def split(route, id="one"):
@@ -145,8 +169,16 @@ def split(route, id="one"):
     return method, target.replace("{id}", id).replace("{name}", "code")
 
 
-def shells(path):
-    return [(s["id"], s["pid"]) for s in get(path, "/shells?all=true").json]
+def running(path):
+    """What a request may change."""
+    return [s["id"] + ":%d" % s["pid"]
+            for s in get(path, "/shells?all=true").json], \
+        [j["id"] for j in get(path, "/jobs").json]
+
+
+def methods_of(path):
+    return {r.split(" ")[0] for r in ROUTES if re.fullmatch(
+        re.sub(r"\\?\{\w+\\?\}", "[^/]+", re.escape(r.split(" ")[1])), path)}
 
 
 def head_of(route, more, headers=()):
@@ -193,14 +225,14 @@ def test_refusal(path, route, refusal):
     """One line of text, or JSON for who likes it; nothing has changed."""
     more, body, status = refusal
     method, target = split(route)
-    before = shells(path)
+    before = running(path)
     a = ask(path, method, target + more, body)
     assert a.status == status and re.fullmatch(r"[ -~]+\n", a.text)
     b = ask(path, method, target + more, body,
             headers=[("Accept", "application/json")])
     assert (b.status, b.json) == (status, {"status": status,
                                            "msg": a.text[:-1]})
-    assert shells(path) == before
+    assert running(path) == before
 
 
 @pytest.mark.parametrize("route", [r for r in ROUTES if "{id}" in r])
@@ -208,10 +240,11 @@ def test_refusal(path, route, refusal):
                                 "%1b%5b2J", 200 * "x"])
 def test_refusal_of_an_id_nobody_has(path, route, id):
     method, target = split(route, id)
+    before = running(path)
     a = ask(path, method, target + ROWS[route].ok[0], ROWS[route].ok[1])
     assert a.status == UNKNOWN[route]
     assert re.fullmatch(r"[ -~]+\n", a.text)
-    assert [s[0] for s in shells(path)] == ["one"]
+    assert running(path) == before
 
 
 @pytest.mark.parametrize("route", [r for r in ROUTES if "{" in r])
@@ -238,13 +271,13 @@ def test_refusal_where_detaching_is_disabled(start, route):
 @every_route
 def test_malformed_method(path, route):
     method, target = split(route)
-    mine = {r.split(" ")[0] for r in ROUTES
-            if r.split(" ")[1] == route.split(" ")[1]}
+    mine = methods_of(target)
+    before = running(path)
     for other in {"GET", "POST", "PUT", "DELETE", "PATCH", "HEAD"} - mine:
         a = ask(path, other, target)
         assert (a.status, a.body) == (405, b"")
         assert set(a.headers["allow"].split(", ")) == mine
-    assert [s[0] for s in shells(path)] == ["one"]
+    assert running(path) == before
 
 
 @every_route
@@ -262,26 +295,26 @@ def test_T26_malformed_requests_do_nothing(path, route, what):
         + "Content-Length: %d\r\n\r\n%s" % (len(body), body),
         "chunk": head + "Transfer-Encoding: chunked\r\n\r\nx\r\n" + body,
     }[what]
-    before = shells(path)
+    before = running(path)
     with Raw(path) as c:
         c.send(text)
         a = c.answer()
         assert (a.status, a.headers["connection"]) == (400, "close")
         assert c.closed()
-    assert shells(path) == before
+    assert running(path) == before
 
 
 @every_route
 def test_T9_another_uid(path, route):
     more, body, _ = ROWS[route].ok
     method, target = split(route)
-    before = shells(path)
+    before = running(path)
     with AsOther(path) as c:
         a = c.ask(method, target + more, body)
         assert (a.status, a.headers["connection"]) == (403, "close")
         assert a.text == "only the workspace user may ask\n"
         assert c.closed()
-    assert shells(path) == before
+    assert running(path) == before
 
 
 @every_route
@@ -298,7 +331,7 @@ def test_oversize(path, route, what):
         "chunks": head + "Transfer-Encoding: chunked\r\n\r\n"
         + 3 * ("8000\r\n%s\r\n" % (32768 * " ")) + "0\r\n\r\n",
     }[what]
-    before = shells(path)
+    before = running(path)
     with Raw(path) as c:
         try:
             c.send(text)
@@ -306,7 +339,7 @@ def test_oversize(path, route, what):
             pass                # it has heard enough
         status = 431 if what in ("header", "target") else 413
         assert status_of(c) == status
-    assert shells(path) == before
+    assert running(path) == before
 
 
 @every_route
@@ -323,12 +356,12 @@ def test_slow_byte_by_byte(path, route):
 @every_route
 def test_slow_reader_gets_every_answer(path, route):
     """400 requests before one answer is read; others do not wait."""
-    row = ROWS[route]
-    more, body, status = row.ok
-    if split(route)[0] != "GET" and status not in (400, 503):
-        more, body, status = (row.no or [None])[-1] or \
+    more, body, status = ROWS[route].ok
+    method, target = split(route)
+    if method != "GET" and status != 503:       # once is enough of these
+        method, target = split(route, "nobody")
+        more, body, status = ROWS[route].no[-1] if ROWS[route].no else \
             ("", None, UNKNOWN[route])
-    method, target = split(route, "one" if row.no else "nobody")
     body = body or ""
     request = "%s %s%s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" \
         % (method, target, more, len(body), body)
@@ -355,7 +388,7 @@ def test_slow_requests_are_closed_after_10_s(path, half):
     texts += [head_of(r, ROWS[r].ok[0], ["Content-Length: 9999"]) + "\r\n{"
               for r in routes if r in WITH_BODY]
     held = [Raw(path) for _ in texts]
-    before = shells(path)
+    before = running(path)
     began = time.monotonic()
     for c, text in zip(held, texts):
         c.send(text)
@@ -370,7 +403,7 @@ def test_slow_requests_are_closed_after_10_s(path, half):
         time.sleep(0.2)
     assert len(ended) == len(held)
     assert min(ended.values()) > 9
-    assert shells(path) == before
+    assert running(path) == before
     for c in held:
         c.sock.close()
 
@@ -412,7 +445,7 @@ def test_the_curl_examples_of_the_readme_work(start):
         assert line.startswith("api ")
         out, status = run_example(d.rest_sock, definitions, line)
         assert 200 <= status < 300, (line, out)
-        if "$w/logs" in line:
+        if "/logs" in line:
             out = "[%s]" % ",".join(out.splitlines())
         if out and "metrics" not in line:
             json.loads(out)
