@@ -424,6 +424,7 @@ jobs_read_wait(struct jobs_wait_wish *w, const void *p, size_t n,
 	*why = "exactly one of log and port is needed";
 	if (v.has_text == v.has_port)
 		return -EINVAL;
+	*why = NULL;
 	fill_wait(&v, w);
 	return 0;
 }

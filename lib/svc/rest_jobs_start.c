@@ -9,6 +9,8 @@
 #include "svc/rest_jobs.h"
 #include "svc/svc.h"
 
+static const char	lost[] = "the loss of its client";
+
 /* Answers once it is known whether the program runs. */
 struct starting {
 	struct rest_conn *conn;		/* NULL: the caller is gone */
@@ -35,6 +37,10 @@ answer(struct starting *st, const struct job_info *i)
 {
 	struct rest_conn	*c = st->conn;
 
+	/* Who has said all he will say can't leave any more. */
+	if (st->attached && c->eof)
+		job_kill(st->job, st->grace_ms, JOB_REASON_REQUESTED, lost,
+		    NULL);
 	if (i->status == JOB_ERROR)
 		rest_error(c, 500, "job %s: %s", i->id, i->message);
 	else if (st->attached)
@@ -73,8 +79,8 @@ on_gone(void *arg)
 
 	st->conn = NULL;
 	if (st->attached)
-		job_kill(st->job, st->grace_ms, JOB_REASON_REQUESTED,
-		    "the loss of its client", NULL);
+		job_kill(st->job, st->grace_ms, JOB_REASON_REQUESTED, lost,
+		    NULL);
 }
 
 static void

@@ -151,6 +151,13 @@ count_members(const struct job *j)
 	return n;
 }
 
+bool
+job_busy(const struct job *j)
+{
+	return !job_terminal(j) || j->kill != NULL || j->task != NULL ||
+	    j->unsure;
+}
+
 /*
  * Between the end of the last process and that of the shim, which we hear of,
  * the walk knows better.
@@ -158,12 +165,11 @@ count_members(const struct job *j)
 bool
 job_alive(struct job *j)
 {
-	if (!job_terminal(j) || j->kill != NULL)
-		return true;
-	if (j->task != NULL && !j->finished)
-		return true;
-	if (j->task == NULL && !j->unsure)
+	if (!job_busy(j))
 		return false;
+	if (!job_terminal(j) || j->kill != NULL ||
+	    (j->task != NULL && !j->finished))
+		return true;
 	if (count_members(j) > 0)
 		return true;
 	j->unsure = false;

@@ -79,7 +79,8 @@ void	 jobs_count_log(struct job *j, size_t before);
 
 /* Whom a walk has to find. */
 void	 job_scope(const struct job *j, struct tree_scope *scope);
-/* A process of it lives, as far as we know; walks if it has to. */
+/* A process of it may live.  alive: the same, but walks if it has to. */
+bool	 job_busy(const struct job *j);
 bool	 job_alive(struct job *j);
 
 /* It is over; the first who says so is right (S9). */

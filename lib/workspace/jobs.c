@@ -34,7 +34,7 @@ evict(struct jobs *js)
 		n = 0;
 		old = NULL;
 		for (j = js->list; j != NULL; j = j->next)
-			if (!job_alive(j)) {
+			if (!job_busy(j)) {
 				old = j;
 				n++;
 			}
@@ -156,7 +156,7 @@ jobs_count(const struct jobs *js)
 	size_t		 n = 0;
 
 	for (j = js->list; j != NULL; j = j->next)
-		n += job_alive(j);
+		n += j->unsure ? job_alive(j) : job_busy(j);
 	return n;
 }
 
