@@ -333,6 +333,33 @@ def test_S12_what_is_left_is_counted_and_kill_ends_it(jobs):
                        "it can be removed")
 
 
+CGROUP = """\
+mount -t tmpfs none /sys/fs/cgroup && cd /sys/fs/cgroup && mkdir memory &&
+echo memory > cgroup.controllers && echo "oom_kill 3" > memory.events &&
+echo "oom_kill 3" > memory/memory.oom_control && chmod -R a+rwX . &&
+exec "$@"
+"""
+COUNT = "for f in memory.events memory/memory.oom_control; do " \
+        "echo 'oom_kill 4' > /sys/fs/cgroup/$f; done; "
+
+
+def test_S4_out_of_memory_is_a_reason(start):
+    """A control group that counts, or says it does."""
+    d = start(wrapper=["unshare", "--mount", "sh", "-c", CGROUP, "-"])
+    jobs = Jobs(d.rest_sock)
+    j = jobs.wait(jobs.start("kill -KILL $$"))
+    assert (j["status"], j["reason"]) == ("killed", "signal")
+    id = jobs.start(COUNT + "echo up; sleep 100")
+    jobs.until(id, "up")
+    jobs.kill(id, grace_ms=0)           # that was us
+    assert jobs.get(id)["reason"] == "requested"
+    id = jobs.start("echo 'oom_kill 5' | tee /sys/fs/cgroup/memory.events > "
+                    "/sys/fs/cgroup/memory/memory.oom_control; kill -KILL $$")
+    j = jobs.wait(id)
+    assert (j["status"], j["exit_code"], j["reason"]) == ("killed", 137,
+                                                          "oom")
+
+
 # -- timeouts ----------------------------------------------------------------------
 
 def test_X8_X11_a_timeout_ends_the_tree(jobs):
@@ -895,6 +922,42 @@ def test_standalone_as_a_user_of_no_privilege(start):
         k = jobs.kill(id)
         assert dead(pid) and k["killed"] is True and k["exit_code"] == 143
         d.stop()
+
+
+def test_standalone_as_root_for_a_user(start, home):
+    d = start(config=None, env={"USERNAME": harness.USER,
+                                "USER_UID": str(harness.UID),
+                                "USER_GID": str(harness.GID)})
+    jobs = Jobs(d.rest_sock)
+    id = jobs.start("id -u; setsid sleep 100 & echo pid $!; sleep 100")
+    pid = jobs.pids(id, 1)[0]
+    assert jobs.raw(id).startswith(b"%d\n" % harness.UID)
+    assert jobs.get(id)["log_file"].startswith(home)
+    jobs.kill(id)
+    assert dead(pid)
+
+
+def test_N2_N15_as_process_1(start):
+    d = start(wrapper=["unshare", "--pid", "--fork", "--kill-child",
+                       "--mount-proc"])
+    jobs = Jobs(d.rest_sock)
+    for shim_dies in (False, True):
+        id = jobs.start("(setsid sh -c 'sleep 100 & sleep 101' &); "
+                        "env -i setsid sleep 100 & echo up; sleep 102")
+        jobs.until(id, "up")
+        harness.eventually(lambda: len(running()) >= 5, "all run")
+        if shim_dies:
+            shims = [p for p in children(d.pid) if open(
+                "/proc/%s/comm" % p).read() == "k8shell-shim\n"]
+            os.kill(int(shims[0]), signal.SIGKILL)
+            harness.eventually(lambda: dead(int(shims[0])), "it is dead")
+        k = jobs.kill(id)
+        left = running()
+        assert k["killed"] is True
+        assert left == [] or shim_dies and len(left) <= 1
+        for pid in left:        # without shim, environment and session
+            os.kill(pid, signal.SIGKILL)
+        assert not harness.zombies_of(d.pid)
 
 
 def test_the_table_of_processes_returns_to_its_start(alone):

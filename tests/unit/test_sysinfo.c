@@ -160,6 +160,34 @@ a_path_that_is_not_here_means_the_mount(void **state)
 }
 
 static void
+S4_processes_killed_for_want_of_memory_are_counted(void **state)
+{
+	struct tree	t;
+	uint64_t	n = 0;
+
+	(void)state;
+	tree_make(&t);
+	assert_int_equal(cgroup_oom_kills(t.root, &n), -ENOENT);
+	tree_put(&t, "/proc/self/cgroup", "0::/pod\n");
+	tree_put(&t, CG "/cgroup.controllers", "memory\n");
+	tree_put(&t, CG "/pod/memory.events", "low 0\nhigh 1\nmax 2\n"
+	    "oom 3\noom_kill 4\noom_group_kill 5\n");
+	assert_int_equal(cgroup_oom_kills(t.root, &n), 0);
+	assert_int_equal(n, 4);
+	tree_remove(&t);
+	tree_make(&t);
+	tree_put(&t, "/proc/self/cgroup", "4:memory:/pod\n");
+	tree_put(&t, CG "/memory/pod/memory.oom_control",
+	    "oom_kill_disable 0\nunder_oom 0\noom_kill 7\n");
+	assert_int_equal(cgroup_oom_kills(t.root, &n), 0);
+	assert_int_equal(n, 7);
+	tree_put(&t, CG "/memory/pod/memory.oom_control",
+	    "oom_kill_disable 0\nunder_oom 0\n");	/* before 4.13 */
+	assert_int_equal(cgroup_oom_kills(t.root, &n), -ENOENT);
+	tree_remove(&t);
+}
+
+static void
 v1_is_read_like_v2(void **state)
 {
 	struct cgroup_usage	u;
@@ -517,6 +545,8 @@ main(void)
 		cmocka_unit_test(v2_in_a_container_is_read_at_the_mount),
 		cmocka_unit_test(v2_the_tightest_limit_above_counts),
 		cmocka_unit_test(a_path_that_is_not_here_means_the_mount),
+		cmocka_unit_test(
+		    S4_processes_killed_for_want_of_memory_are_counted),
 		cmocka_unit_test(v1_is_read_like_v2),
 		cmocka_unit_test(v1_below_its_mount_and_under_one_name),
 		cmocka_unit_test(hybrid_takes_each_controller_where_it_is),
