@@ -3,6 +3,7 @@
  *
  * A reader goes through the job's ring at his own pace, by number.  What was
  * overwritten before he came there is told to him in one line, "truncated".
+ * Only who is attached is waited for.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -124,12 +125,14 @@ put_line(struct filling *f, const struct joblog_event *e)
 	json_put_int(&o, "seq", (int64_t)e->seq);
 	json_put_string(&o, "type", types[e->type]);
 	json_put_string(&o, "time", time);
-	if (e->type == JOBLOG_START)
+	if (e->type == JOBLOG_START) {
+		json_put_string(&o, "id", i.id);
 		json_put_int(&o, "pid", i.pid);
-	else if (e->type == JOBLOG_EXIT)
+	} else if (e->type == JOBLOG_EXIT) {
 		put_exit(&o, &i);
-	else
+	} else {
 		put_data(&o, e->p + skip, e->n - skip);
+	}
 	json_put_end(&o, '}');
 	return send_line(f, &o);
 }
@@ -183,6 +186,8 @@ tail_fill(void *arg, struct buf *out)
 	buf_init(&f.line, LINE_MAX_LEN);
 	buf_init(&f.escaped, LINE_MAX_LEN);
 	(void)joblog_read(i.log, t->at, on_event, &f);
+	if (t->attached)
+		job_hold(t->job, t->at);
 	buf_finish(&f.line);
 	buf_finish(&f.escaped);
 	if (!t->follow)
@@ -197,6 +202,8 @@ tail_closed(void *arg)
 
 	job_unwatch(&t->watch);
 	loop_later_cancel(t->conn->rest->loop, &t->task);
+	if (t->attached)
+		job_hold(t->job, 0);
 	if (t->attached && !job_terminal(t->job))
 		job_kill(t->job, t->grace_ms, JOB_REASON_REQUESTED,
 		    "the loss of its client", NULL);
@@ -260,6 +267,7 @@ jobs_attach(struct rest_conn *c, struct job *j, uint32_t grace_ms)
 		return;
 	}
 	t->follow = t->attached = true;
+	job_hold(j, t->at);
 	t->grace_ms = grace_ms;
 	stream(c, t);
 }

@@ -324,13 +324,33 @@ on_started(void *arg, enum child_stage stage, int err, const char *path,
 	job_kill_started(j);
 }
 
-/* The file's writer may make us wait, for a moment; a reader never does. */
+static bool
+is_held(const struct job *j)
+{
+	return j->held != 0 &&
+	    joblog_newest(&j->log) >= j->held + JOB_HOLD_EVENTS;
+}
+
+/*
+ * The file's writer may make us wait, for a moment; a reader only if the job
+ * was started to be read by him.
+ */
 static size_t
 on_room(void *arg)
 {
 	const struct job	*j = arg;
 
-	return jobfile_full(&j->file) ? 0 : TASK_READ_MAX;
+	return jobfile_full(&j->file) || is_held(j) ? 0 : TASK_READ_MAX;
+}
+
+void
+job_hold(struct job *j, uint64_t at)
+{
+	bool	held = is_held(j);
+
+	j->held = j->kill_reason == JOB_REASON_NONE ? at : 0;
+	if (held && !is_held(j) && j->task != NULL && !j->finished)
+		task_resume(j->task);
 }
 
 static void

@@ -158,6 +158,13 @@ struct job_watch {
 void	 job_watch(struct job *j, struct job_watch *w);
 void	 job_unwatch(struct job_watch *w);	/* any number of times */
 
+/*
+ * Somebody who may not miss any of it has come as far as event `at': the job's
+ * output waits for him while he is far behind, until it is to end.  0: no more.
+ * One at a time.
+ */
+void	 job_hold(struct job *j, uint64_t at);
+
 /* -- its end --------------------------------------------------------------- */
 
 struct job_killing {

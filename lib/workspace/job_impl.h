@@ -10,6 +10,7 @@
 #include "workspace/task.h"
 
 #define JOB_COMPONENT	"job"
+#define JOB_HOLD_EVENTS	128u	/* half of the log, at most */
 #define JOB_MARKER	"K8SHELL_JOB"
 #define JOB_MARKER_LEN	(sizeof JOB_MARKER + 32)	/* =, 128 bits */
 
@@ -42,6 +43,7 @@ struct job {
 	struct task	*task;
 	bool		 finished, emptied, unsure;
 	struct joblog	 log;
+	uint64_t	 held;			/* job_hold(); 0: nobody */
 	struct jobfile	 file;
 	bool		 file_there;
 	struct loop_timer timeout;

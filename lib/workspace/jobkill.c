@@ -178,6 +178,7 @@ job_kill(struct job *j, uint32_t grace_ms, enum job_reason reason,
 		j->killed = true;
 		answer(j);
 	}
+	job_hold(j, 0);		/* its end waits for no reader */
 }
 
 int
