@@ -322,7 +322,8 @@ show_one(struct kbox *k, const char *id)
 		kbox_group_add(k, &g, "Message", value_text(v, "message"));
 	kbox_group_add(k, &g, "Command", j.command);
 	kbox_group_add(k, &g, "Folder", value_text(v, "cwd"));
-	kbox_group_add(k, &g, "Session", value_text(v, "session"));
+	if (value_text(v, "session")[0] != '\0')
+		kbox_group_add(k, &g, "Session", value_text(v, "session"));
 	kbox_group_add(k, &g, "Detached", value_true(v, "detached") ? "yes" :
 	    "no");
 	kbox_group_add(k, &g, "PID", pid_text(v));

@@ -16,6 +16,8 @@ from test_kbox import (API, FAILED, NO_DAEMON, NOT_FOUND, OK,  # noqa: F401
                        USAGE, bad, binary, call, complete, environment, fake,
                        good, kbox, older)
 
+from test_kbox_terminal import end, on, screen  # noqa: F401
+
 OWN, TOO_LATE = 125, 124
 JOBS = API + "/jobs"
 
@@ -338,6 +340,34 @@ def test_run_leaves_ignored_signals_ignored(popen, fake):
         ["TERM"]
 
 
+def test_run_on_a_terminal_takes_ctrl_c(on, fake):
+    """As typed: the first asks, the second kills; the job's bytes are not
+    escaped, its colours are its own."""
+    def script(job):
+        job.out("\033[31mred\033[0m\n")
+        job.killed()
+        job.out("not yet\n")
+        job.killed()
+        job.exit(137, "killed", "requested", 9)
+    fake.jobs.script = script
+    p = on("run", "--id", "w", "x")
+    p.expect_exact("\033[31mred\033[0m")
+    p.send("\x03")
+    p.expect_exact("not yet")
+    p.send("\x03")
+    assert end(p) == 137
+    assert [o["signal"] for o in orders(fake, "w")] == ["INT", "KILL"]
+
+
+def test_run_hangs_up_with_its_terminal(on, fake):
+    fake.jobs.script = obedient(129)
+    p = on("run", "--id", "w", "x")
+    p.expect_exact("up")
+    p.close(force=False)
+    harness.eventually(lambda: orders(fake, "w"), "the hangup")
+    assert orders(fake, "w")[0] == {"signal": "HUP", "wait": False}
+
+
 # ---- ps ------------------------------------------------------------------------
 
 def several(fake):  # noqa: F811
@@ -418,6 +448,19 @@ def test_ps_fits_narrow_terminals(kbox, fake):
                 assert title in text.splitlines()[0]
     assert "x" * 300 in good(kbox("ps"))
     assert "x" * 300 in good(kbox("ps", "--no-trunc", env={"COLUMNS": "40"}))
+
+
+@pytest.mark.parametrize("columns,titles", [
+    (80, "ID STATUS EXIT PID RUNTIME COMMAND"), (40, "ID STATUS COMMAND")])
+def test_screen_ps(screen, fake, columns, titles):
+    several(fake)
+    lines = screen(columns, "ps", "-a")
+    assert lines[0].split() == titles.split()
+    assert len(lines) == 5 and max(map(len, lines)) <= columns
+    assert lines[4].startswith("left   completed (2 left)  ")
+    lines = screen(columns, "ps", "big")
+    assert max(map(len, lines)) <= columns
+    assert "  Status:    killed: out of memory, exit" in lines[2]
 
 
 def test_ps_colours(kbox, fake):
