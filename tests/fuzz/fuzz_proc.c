@@ -14,6 +14,7 @@
 #include "conf/quantity.h"
 #include "proc/cgroup.h"
 #include "proc/mounts.h"
+#include "proc/procfs.h"
 #include "proc/sysinfo.h"
 #include "workspace/engine.h"
 
@@ -74,6 +75,24 @@ use_engine(const uint8_t *data, size_t n)
 		abort();
 }
 
+/* As the kernel gives it: not terminated. */
+static void
+use_stat(const uint8_t *data, size_t n)
+{
+	struct procfs_stat	s;
+	char			*copy = malloc(n > 0 ? n : 1);
+
+	if (copy == NULL)
+		return;
+	if (n > 0)
+		memcpy(copy, data, n);
+	if (procfs_parse_stat(copy, n, &s) == 0 && (s.pid < 0 || s.ppid < 0 ||
+	    s.pgid < 0 || s.sid < 0 ||
+	    memchr(s.name, '\0', sizeof s.name) == NULL))
+		abort();
+	free(copy);
+}
+
 static void
 use_text(const char *text)
 {
@@ -109,6 +128,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		memcpy(text, data, n);
 	text[n] = '\0';
 	use_text(text);
+	use_stat(data, n);
 	use_blueprint(data, n);
 	use_engine(data, n);
 	b.start = text;

@@ -42,12 +42,14 @@ enum grove_shape {
 	GROVE_STUBBORN,		/* n that ignore SIGTERM */
 	GROVE_BUSY,		/* n that keep forking short lives */
 	GROVE_MAIN_GONE,	/* n whose first thread has ended */
+	GROVE_MIXED,		/* n, every other one ignores SIGTERM */
 	GROVE_SHAPES
 };
 
 static const char *const grove_names[GROVE_SHAPES] = {
 	"flat", "chain", "fan", "threads", "setsid", "daemons", "root-gone",
-	"term-forks", "fork-chain", "stopped", "stubborn", "busy", "main-gone"
+	"term-forks", "fork-chain", "stopped", "stubborn", "busy", "main-gone",
+	"mixed"
 };
 
 /* Seen by all of them. */
@@ -57,8 +59,9 @@ struct grove_shared {
 	int	 births;		/* by fork chains and busy ones */
 	int	 npids;
 	pid_t	 pid[GROVE_PIDS_MAX];
-	pid_t	 leader;
+	pid_t	 leader, root;		/* as the shim and as it knows it */
 	bool	 hold;			/* the shim waits before it forks */
+	bool	 sprout;		/* one more member, that keeps forking */
 };
 
 struct grove {
@@ -219,6 +222,18 @@ grove_busy(void)
 	}
 }
 
+/* The parent ends, and the child goes on as soon as it has another one. */
+static inline void
+grove_orphan(pid_t parent, pid_t child)
+{
+	if (child > 0)
+		_exit(0);
+	if (parent == 0)
+		parent = grove_sh->root;
+	while (getppid() == parent)
+		usleep(200);
+}
+
 /* One of n. */
 static inline void
 grove_one(enum grove_shape shape)
@@ -229,8 +244,10 @@ grove_one(enum grove_shape shape)
 		break;
 	case GROVE_DAEMONS:
 		setsid();
-		if (grove_fork() > 0)
-			_exit(0);
+		grove_orphan(getpid(), grove_fork());
+		break;
+	case GROVE_ROOT_GONE:
+		grove_orphan(0, 0);
 		break;
 	case GROVE_TERM_FORKS:
 		signal(SIGTERM, grove_on_term);
@@ -262,6 +279,9 @@ grove_root(enum grove_shape shape, int n)
 
 	setsid();
 	alarm(GROVE_LIFE_S);
+	grove_sh->root = getpid();
+	if (grove_sh->sprout && grove_fork() == 0)
+		grove_busy();
 	if (shape == GROVE_CHAIN)
 		grove_chain(n);
 	if (shape == GROVE_FORK_CHAIN)
@@ -274,7 +294,8 @@ grove_root(enum grove_shape shape, int n)
 	}
 	for (i = 0; i < n; i++)
 		if (grove_fork() == 0)
-			grove_one(shape);
+			grove_one(shape == GROVE_MIXED && i % 2 == 0 ?
+			    GROVE_STUBBORN : shape);
 	if (shape == GROVE_ROOT_GONE)
 		_exit(0);
 	if (shape == GROVE_STUBBORN)
@@ -339,11 +360,12 @@ grove_wait(const int *value, int want)
 	return false;
 }
 
-/* In front of grove_start_held(): the state the tree is to be killed in. */
+/* Until the tree is in the state that it is to be killed in. */
 static inline bool
 grove_ready(struct grove *g)
 {
-	bool	ok = grove_wait(&g->sh->up, grove_size(g->shape, g->n));
+	int	size = grove_size(g->shape, g->n);
+	bool	ok = grove_wait(&g->sh->up, size + g->sh->sprout);
 
 	g->leader = g->sh->leader;
 	if (g->shape == GROVE_FORK_CHAIN)
@@ -351,11 +373,16 @@ grove_ready(struct grove *g)
 	return ok;
 }
 
-/* hold: the shim waits until g->sh->hold is false.  False: no resources. */
+/* how: */
+#define GROVE_NO_SHIM	1u	/* the root is our own child */
+#define GROVE_HOLD	2u	/* nothing happens before g->sh->hold is false */
+#define GROVE_SPROUT	4u
+
+/* False: no resources. */
 static inline bool
-grove_begin(struct grove *g, enum grove_shape shape, int n, bool shim,
-    bool hold)
+grove_begin(struct grove *g, enum grove_shape shape, int n, unsigned how)
 {
+	bool	shim = (how & GROVE_NO_SHIM) == 0;
 	int	life[2];
 	pid_t	pid;
 
@@ -364,7 +391,8 @@ grove_begin(struct grove *g, enum grove_shape shape, int n, bool shim,
 	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (g->sh == MAP_FAILED || pipe2(life, O_CLOEXEC | O_NONBLOCK) == -1)
 		return false;
-	g->sh->hold = hold;
+	g->sh->hold = (how & GROVE_HOLD) != 0;
+	g->sh->sprout = (how & GROVE_SPROUT) != 0;
 	if ((pid = fork()) == 0) {
 		sigset_t	none;
 
@@ -389,7 +417,7 @@ grove_begin(struct grove *g, enum grove_shape shape, int n, bool shim,
 static inline bool
 grove_start(struct grove *g, enum grove_shape shape, int n)
 {
-	return grove_begin(g, shape, n, true, false) && grove_ready(g);
+	return grove_begin(g, shape, n, 0) && grove_ready(g);
 }
 
 /* Nobody of the tree is alive, zombies don't count. */
@@ -399,6 +427,26 @@ grove_all_dead(const struct grove *g)
 	char	c;
 
 	return read(g->life, &c, 1) == 0;
+}
+
+/* How many of those that were up are alive. */
+static inline int
+grove_count(const struct grove *g)
+{
+	char	 path[32], line[256], *p;
+	int	 i, n = 0, all = g->sh->npids;
+	FILE	*f;
+
+	for (i = 0; i < all && i < GROVE_PIDS_MAX; i++) {
+		snprintf(path, sizeof path, "/proc/%d/stat", (int)g->sh->pid[i]);
+		if ((f = fopen(path, "r")) == NULL)
+			continue;
+		p = fgets(line, sizeof line, f) != NULL ?
+		    strrchr(line, ')') : NULL;
+		n += p != NULL && p[2] != 'Z' && p[2] != 'X';
+		fclose(f);
+	}
+	return n;
 }
 
 /* Whatever a failed test left; the shim is collected. */

@@ -1,0 +1,798 @@
+/* tree: the walk, and what may happen between two steps of it. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+#include <ftw.h>
+
+#include "base/str.h"
+#include "proc/reap.h"
+#include "proc/tree.h"
+#include "proc/tree_impl.h"
+#include "tests/unit/failmalloc.h"
+#include "tests/unit/grove.h"
+
+#define PATH_LEN	128
+#define DEPTH		10000
+
+/* A tree under test, and the kernel as it is made to look. */
+struct world {
+	struct grove	 g;
+	struct tree	 t;
+	struct tree_scope scope;
+	struct tree_sys	 sys;
+	/* At that step of this one, something happens: */
+	enum tree_step	 when;
+	pid_t		 whose;
+	void		(*happens)(struct world *w);
+	unsigned	 happened;
+	pid_t		 masked, by;	/* a number with somebody else */
+	unsigned	 kills;		/* by number */
+	int		 open_error, send_error, kill_error;
+	unsigned	 opens_left;	/* then open_error */
+	pid_t		 order[GROVE_PIDS_MAX];
+	size_t		 norder;
+	char		 root[PATH_LEN];
+};
+
+/* -- the kernel, as asked for ---------------------------------------------- */
+
+static pid_t
+seen_as(const struct world *w, pid_t pid)
+{
+	return w->masked != 0 && pid == w->masked ? w->by : pid;
+}
+
+static int
+fake_open(void *arg, pid_t pid)
+{
+	struct world	*w = arg;
+
+	if (w->open_error != 0 && w->opens_left-- == 0) {
+		w->opens_left = 0;
+		return w->open_error;
+	}
+	return tree_kernel.open(NULL, seen_as(w, pid));
+}
+
+static int
+fake_send(void *arg, int pidfd, int signo, unsigned flags)
+{
+	struct world	*w = arg;
+
+	if (w->send_error != 0 && signo != 0)
+		return w->send_error;
+	return tree_kernel.send(NULL, pidfd, signo, flags);
+}
+
+static int
+fake_kill(void *arg, pid_t pid, int signo)
+{
+	struct world	*w = arg;
+
+	w->kills++;
+	if (w->kill_error != 0)
+		return w->kill_error;
+	return tree_kernel.kill(NULL, pid < 0 ? pid : seen_as(w, pid), signo);
+}
+
+static int
+fake_stat(void *arg, const char *root, pid_t pid, struct procfs_stat *out)
+{
+	struct world	*w = arg;
+	int		 r = procfs_stat("", seen_as(w, pid), out);
+
+	(void)root;
+	if (r == 0)
+		out->pid = pid;
+	return r;
+}
+
+static void
+fake_step(void *arg, enum tree_step step, pid_t pid)
+{
+	struct world	*w = arg;
+
+	if (step == TREE_SIGNALLING && w->norder < GROVE_PIDS_MAX)
+		w->order[w->norder++] = pid;
+	if (w->happens == NULL || step != w->when || pid != w->whose)
+		return;
+	w->happened++;
+	w->happens(w);
+}
+
+static void
+plant_some(struct world *w, enum grove_shape shape, int n, unsigned how)
+{
+	memset(w, 0, sizeof *w);
+	w->sys = (struct tree_sys){ "", fake_open, fake_send, fake_kill,
+	    fake_stat, fake_step, w };
+	assert_true(grove_begin(&w->g, shape, n, how));
+	assert_true(grove_ready(&w->g));
+	w->scope.shim = w->g.shim;
+	w->scope.sys = &w->sys;
+}
+
+static void
+plant(struct world *w, enum grove_shape shape, int n)
+{
+	plant_some(w, shape, n, 0);
+}
+
+static void
+clear(struct world *w)
+{
+	tree_finish(&w->t);
+	if (w->g.shim != 0) {
+		kill(w->g.shim, SIGKILL);
+		waitpid(w->g.shim, NULL, 0);
+	}
+	grove_finish(&w->g);
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		continue;
+}
+
+static int
+walk(struct world *w)
+{
+	return tree_walk(&w->t, &w->scope);
+}
+
+static bool
+has(const struct world *w, pid_t pid)
+{
+	size_t	i;
+
+	for (i = 0; i < w->t.n; i++)
+		if (w->t.member[i].stat.pid == pid && !w->t.member[i].dead)
+			return true;
+	return false;
+}
+
+static bool
+alive(pid_t pid)
+{
+	struct procfs_stat	st;
+
+	return procfs_stat("", pid, &st) == 0 && !procfs_dead(&st);
+}
+
+/* Killed, and collected by the shim or by us: the number is free. */
+static void
+end_for_good(pid_t pid)
+{
+	struct procfs_stat	st;
+	int			i;
+
+	kill(pid, SIGKILL);
+	for (i = 0; i < 20000 && procfs_stat("", pid, &st) == 0; i++) {
+		waitpid(pid, NULL, WNOHANG);
+		usleep(500);
+	}
+	assert_int_equal(procfs_stat("", pid, &st), -ESRCH);
+}
+
+/* Some member but the root. */
+static pid_t
+some_leaf(const struct world *w)
+{
+	return w->g.sh->pid[0] != w->g.leader ? w->g.sh->pid[0] :
+	    w->g.sh->pid[1];
+}
+
+/* -- finding --------------------------------------------------------------- */
+
+static void
+every_shape_is_found_whole(void **state)
+{
+	static const struct {
+		enum grove_shape	shape;
+		int			n;
+	} shapes[] = {
+		{ GROVE_FLAT, 30 },	{ GROVE_CHAIN, 60 },
+		{ GROVE_FAN, 2 },	{ GROVE_THREADS, 4 },	/* T1, N1 */
+		{ GROVE_SETSID, 5 },	/* T10 */
+		{ GROVE_DAEMONS, 5 },	/* T11, N2 */
+		{ GROVE_ROOT_GONE, 5 },	/* T9, N3 */
+		{ GROVE_STOPPED, 3 },	{ GROVE_MAIN_GONE, 3 }
+	};
+	struct world	w;
+	size_t		i;
+	int		j;
+
+	(void)state;
+	for (i = 0; i < ARRAY_LEN(shapes); i++) {
+		plant(&w, shapes[i].shape, shapes[i].n);
+		assert_true(walk(&w) >= grove_size(shapes[i].shape,
+		    shapes[i].n));
+		assert_true(w.t.shim);
+		assert_int_equal(w.t.live,
+		    grove_size(shapes[i].shape, shapes[i].n));
+		for (j = 0; j < w.g.sh->npids; j++)
+			assert_true(has(&w, w.g.sh->pid[j]));
+		/* Once more, and nothing is new. */
+		assert_int_equal(walk(&w), 0);
+		assert_int_equal(w.t.changes, 0);
+		assert_false(has(&w, getpid()));
+		assert_false(has(&w, w.g.shim));
+		clear(&w);
+	}
+}
+
+static const struct tree_member *
+member_of(const struct world *w, pid_t pid)
+{
+	size_t	i;
+
+	for (i = 0; i < w->t.n; i++)
+		if (w->t.member[i].stat.pid == pid)
+			return &w->t.member[i];
+	return NULL;
+}
+
+static void
+T7_children_come_before_their_parents_in_one_piece(void **state)
+{
+	const struct tree_member	*m, *up;
+	size_t				 size[128] = { 0 }, i;
+	struct world			 w;
+
+	(void)state;
+	plant(&w, GROVE_FAN, 2);
+	assert_int_equal(walk(&w), 91);
+	for (i = 0; i < w.t.n; i++) {
+		m = &w.t.member[i];
+		size[i]++;
+		if ((up = member_of(&w, m->stat.ppid)) != NULL) {
+			assert_true(up > m);
+			/* What lies between is below the same parent. */
+			size[up - w.t.member] += size[i];
+		}
+	}
+	for (i = 0; i < w.t.n; i++)
+		if ((up = member_of(&w, w.t.member[i].stat.ppid)) != NULL)
+			assert_true((size_t)(up - w.t.member) - i <
+			    size[up - w.t.member]);
+	assert_int_equal(size[w.t.n - 1], 91);
+	clear(&w);
+}
+
+/* -- fixture roots ----------------------------------------------------------- */
+
+static void
+make_root(struct world *w)
+{
+	static const char	template[] = "/tmp/test_tree." "XX" "XX" "XX";
+	char			path[2 * PATH_LEN];
+
+	memcpy(w->root, template, sizeof template);
+	assert_non_null(mkdtemp(w->root));
+	snprintf(path, sizeof path, "%s/proc", w->root);
+	assert_int_equal(mkdir(path, 0700), 0);
+	w->sys.root = w->root;
+}
+
+/* kids NULL: a kernel that doesn't tell. */
+static void
+put_process(const struct world *w, pid_t pid, const char *kids)
+{
+	char	 path[2 * PATH_LEN];
+	FILE	*f;
+
+	snprintf(path, sizeof path, "%s/proc/%d", w->root, (int)pid);
+	assert_int_equal(mkdir(path, 0700), 0);
+	snprintf(path, sizeof path, "%s/proc/%d/task", w->root, (int)pid);
+	assert_int_equal(mkdir(path, 0700), 0);
+	snprintf(path, sizeof path, "%s/proc/%d/task/%d", w->root, (int)pid,
+	    (int)pid);
+	assert_int_equal(mkdir(path, 0700), 0);
+	if (kids == NULL)
+		return;
+	snprintf(path, sizeof path, "%s/proc/%d/task/%d/children", w->root,
+	    (int)pid, (int)pid);
+	assert_non_null(f = fopen(path, "w"));
+	assert_true(fputs(kids, f) >= 0);
+	fclose(f);
+}
+
+static int
+remove_one(const char *path, const struct stat *st, int kind, struct FTW *ftw)
+{
+	(void)st;
+	(void)kind;
+	(void)ftw;
+	return remove(path);
+}
+
+static void
+T2_without_children_files_the_same_ones_are_found(void **state)
+{
+	struct world	w;
+	int		j;
+
+	(void)state;
+	plant(&w, GROVE_FAN, 2);
+	make_root(&w);
+	put_process(&w, w.g.shim, NULL);
+	for (j = 0; j < w.g.sh->npids; j++)
+		put_process(&w, w.g.sh->pid[j], NULL);
+	put_process(&w, 1, NULL);
+	put_process(&w, getpid(), NULL);
+	assert_int_equal(walk(&w), 91);
+	for (j = 0; j < w.g.sh->npids; j++)
+		assert_true(has(&w, w.g.sh->pid[j]));
+	assert_int_equal(w.t.member[90].stat.pid, w.g.leader);
+	assert_int_equal(nftw(w.root, remove_one, 16, FTW_DEPTH | FTW_PHYS),
+	    0);
+	clear(&w);
+}
+
+/* Number n hangs below n - 1; the first one below the shim. */
+static int
+chain_stat(void *arg, const char *root, pid_t pid, struct procfs_stat *out)
+{
+	struct world	*w = arg;
+
+	(void)root;
+	if (pid == w->g.shim || pid == getpid())
+		return procfs_stat("", pid, out);
+	*out = (struct procfs_stat){ .pid = pid, .state = 'S', .threads = 1,
+	    .start = (uint64_t)pid,
+	    .ppid = pid == w->whose ? w->g.shim : pid - 1 };
+	return 0;
+}
+
+static void
+T6_depth_10000_is_no_deeper_than_any_other(void **state)
+{
+	struct rlimit	small = { 256 * 1024, 0 }, old;
+	struct world	w;
+	char		path[2 * PATH_LEN];
+	int		i;
+
+	(void)state;
+	plant(&w, GROVE_FLAT, 1);
+	make_root(&w);
+	put_process(&w, w.g.shim, NULL);
+	w.whose = 1000000;
+	w.sys.stat = chain_stat;
+	w.open_error = -ENOSYS;
+	for (i = 0; i < DEPTH; i++) {
+		snprintf(path, sizeof path, "%s/proc/%d", w.root,
+		    w.whose + i);
+		assert_int_equal(mkdir(path, 0700), 0);
+	}
+	getrlimit(RLIMIT_STACK, &old);
+	small.rlim_max = old.rlim_max;
+	setrlimit(RLIMIT_STACK, &small);
+	assert_int_equal(walk(&w), DEPTH);
+	setrlimit(RLIMIT_STACK, &old);
+	for (i = 0; i < DEPTH; i++)
+		assert_int_equal(w.t.member[i].stat.pid,
+		    w.whose + DEPTH - 1 - i);
+	assert_int_equal(nftw(w.root, remove_one, 16, FTW_DEPTH | FTW_PHYS),
+	    0);
+	clear(&w);
+}
+
+static void
+T6_a_circle_is_walked_once(void **state)
+{
+	struct world	w;
+	char		kids[64];
+
+	(void)state;
+	plant(&w, GROVE_FLAT, 1);
+	make_root(&w);
+	w.whose = 1000000;
+	w.sys.stat = chain_stat;
+	w.open_error = -ENOSYS;
+	snprintf(kids, sizeof kids, "1000000 1000000 1000001 %d 1 %d",
+	    (int)w.g.shim, (int)getpid());
+	put_process(&w, w.g.shim, kids);
+	put_process(&w, 1000000, "1000001 1000000 1000001");
+	put_process(&w, 1000001, "1000000 1000002");
+	put_process(&w, 1000002, "1000001 1000002");
+	assert_int_equal(walk(&w), 3);
+	assert_int_equal(nftw(w.root, remove_one, 16, FTW_DEPTH | FTW_PHYS),
+	    0);
+	clear(&w);
+}
+
+/* -- races: something happens between two steps ---------------------------- */
+
+static void
+he_dies(struct world *w)
+{
+	end_for_good(w->whose);
+}
+
+static void
+T5_who_vanishes_on_the_way_is_no_error(void **state)
+{
+	static const enum tree_step	steps[] = { TREE_BOUND, TREE_VERIFIED };
+	struct world			w;
+	size_t				i;
+	int				n;
+
+	(void)state;
+	for (i = 0; i < ARRAY_LEN(steps); i++) {
+		plant(&w, GROVE_DAEMONS, 5);
+		w.when = steps[i];
+		w.whose = some_leaf(&w);
+		w.happens = he_dies;
+		n = walk(&w);
+		assert_true(n >= 5);
+		assert_int_equal(w.happened, 1);
+		assert_true(w.t.changes > 0);
+		w.happens = NULL;
+		walk(&w);
+		assert_int_equal(w.t.live, 5);
+		assert_false(has(&w, w.whose));
+		clear(&w);
+	}
+}
+
+/* His number goes to somebody who lives elsewhere. */
+static void
+number_goes(struct world *w)
+{
+	if (w->masked == 0) {
+		end_for_good(w->whose);
+		w->masked = w->whose;
+	}
+}
+
+static void
+take_number(enum tree_step when, bool sibling, int open_error)
+{
+	struct world	w, other;
+	pid_t		decoy;
+	size_t		i;
+
+	plant(&w, GROVE_DAEMONS, 3);
+	plant(&other, GROVE_FLAT, 1);
+	decoy = sibling ? w.g.sh->pid[2] : other.g.leader;
+	w.when = when;
+	w.whose = w.g.sh->pid[1];
+	if (w.whose == w.g.leader)
+		w.whose = w.g.sh->pid[3];
+	w.by = decoy;
+	w.open_error = open_error;
+	w.happens = number_goes;
+	assert_true(walk(&w) >= 0);
+	for (i = 0; i < w.t.n; i++)
+		tree_signal(&w.t, i, SIGKILL);
+	assert_true(w.happened > 0);
+	/* A stranger is left alone; a sibling got it under his own number. */
+	assert_true(sibling || alive(decoy));
+	assert_false(has(&w, w.whose) && when < TREE_VERIFIED);
+	clear(&other);
+	clear(&w);
+}
+
+static void
+T8_a_number_that_changes_hands_leads_to_nobody(void **state)
+{
+	static const enum tree_step	steps[] = {
+		TREE_BOUND, TREE_VERIFIED, TREE_SIGNALLING
+	};
+	size_t				i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_LEN(steps); i++) {
+		take_number(steps[i], false, 0);
+		take_number(steps[i], false, -ENOSYS);
+	}
+	/* Bound, gone, and the next one has the same parent. */
+	take_number(TREE_BOUND, true, 0);
+}
+
+/* Between list and bind. */
+static void
+T8_a_number_that_changed_hands_before_is_not_taken(void **state)
+{
+	struct world	w, other;
+
+	(void)state;
+	plant(&w, GROVE_DAEMONS, 3);
+	plant(&other, GROVE_FLAT, 1);
+	w.when = TREE_LISTED;
+	w.whose = w.g.shim;
+	w.happens = he_dies;
+	w.masked = some_leaf(&w);
+	w.by = other.g.leader;
+	w.happens = NULL;
+	walk(&w);
+	assert_int_equal(w.t.live, 3);
+	assert_false(has(&w, w.masked));
+	assert_true(w.t.changes > w.t.n);
+	clear(&other);
+	clear(&w);
+}
+
+/* Its parent dies between list and look: the next walk finds it. */
+static void
+T8_who_moved_meanwhile_is_found_the_next_time(void **state)
+{
+	struct world	w;
+
+	(void)state;
+	plant(&w, GROVE_FLAT, 3);
+	w.when = TREE_LISTED;
+	w.whose = w.g.leader;
+	w.happens = he_dies;
+	walk(&w);
+	assert_int_equal(w.happened, 1);
+	assert_true(w.t.changes > 0);
+	w.happens = NULL;
+	walk(&w);
+	assert_int_equal(w.t.live, 3);
+	clear(&w);
+}
+
+/* -- signals ----------------------------------------------------------------- */
+
+static void
+T8_without_pidfds_the_start_time_has_to_do(void **state)
+{
+	static const int	errors[] = { -ENOSYS, -EPERM, -EMFILE };
+	struct world		w;
+	size_t			i, j;
+
+	(void)state;
+	for (j = 0; j < ARRAY_LEN(errors); j++) {
+		plant(&w, GROVE_FLAT, 10);
+		w.open_error = errors[j];
+		w.opens_left = errors[j] == -EMFILE ? 4 : 0;
+		assert_int_equal(walk(&w), 11);
+		assert_int_equal(w.t.npidfds, errors[j] == -EMFILE ? 4 : 0);
+		for (i = 0; i < w.t.n; i++)
+			assert_int_equal(tree_signal(&w.t, i, SIGKILL), 0);
+		assert_int_equal(w.kills, 11 - w.t.npidfds);
+		while (!grove_all_dead(&w.g))
+			usleep(1000);
+		clear(&w);
+	}
+}
+
+static void
+no_descriptor_left_is_no_reason_to_stop(void **state)
+{
+	struct rlimit	few, old;
+	struct world	w;
+	size_t		i;
+
+	(void)state;
+	plant(&w, GROVE_FAN, 2);
+	getrlimit(RLIMIT_NOFILE, &old);
+	few = old;
+	few.rlim_cur = 40;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	w.t.max_pidfds = 1000;		/* it won't know before it fails */
+	assert_int_equal(walk(&w), 91);
+	assert_true(w.t.npidfds > 10 && w.t.npidfds < 40);
+	assert_int_equal(walk(&w), 0);
+	assert_int_equal(w.t.live, 91);
+	for (i = 0; i < w.t.n; i++)
+		assert_int_equal(tree_signal(&w.t, i, SIGKILL), 0);
+	setrlimit(RLIMIT_NOFILE, &old);
+	clear(&w);
+	/* Otherwise half of them are for others. */
+	plant(&w, GROVE_FAN, 2);
+	few.rlim_cur = 60;
+	setrlimit(RLIMIT_NOFILE, &few);
+	assert_int_equal(walk(&w), 91);
+	assert_int_equal(w.t.npidfds, 30);
+	setrlimit(RLIMIT_NOFILE, &old);
+	clear(&w);
+}
+
+static void
+K12_gone_is_ESRCH_and_refused_is_EPERM(void **state)
+{
+	struct world	w;
+	pid_t		pid;
+	size_t		i;
+
+	(void)state;
+	plant(&w, GROVE_DAEMONS, 2);
+	assert_true(walk(&w) >= 3);
+	for (i = 0; w.t.member[i].dead; )
+		i++;
+	w.send_error = w.kill_error = -EPERM;
+	assert_int_equal(tree_signal(&w.t, i, SIGTERM), -EPERM);
+	/* A filter refuses the one call only. */
+	w.kill_error = 0;
+	assert_int_equal(tree_signal(&w.t, i, SIGCONT), 0);
+	w.send_error = 0;
+	pid = some_leaf(&w);
+	end_for_good(pid);
+	for (i = 0; i < w.t.n; i++)
+		assert_int_equal(tree_signal(&w.t, i, 0),
+		    w.t.member[i].stat.pid == pid || w.t.member[i].dead ?
+		    -ESRCH : 0);
+	clear(&w);
+}
+
+static void
+K11_a_group_is_hit_only_if_it_is_the_jobs(void **state)
+{
+	struct world	w;
+
+	(void)state;
+	plant(&w, GROVE_FLAT, 3);
+	walk(&w);
+	assert_int_equal(tree_signal_group(&w.t, 0, SIGKILL), -EPERM);
+	assert_int_equal(tree_signal_group(&w.t, 1, SIGKILL), -EPERM);
+	assert_int_equal(tree_signal_group(&w.t, -1, SIGKILL), -EPERM);
+	assert_int_equal(tree_signal_group(&w.t, getpgrp(), SIGKILL), -EPERM);
+	assert_int_equal(tree_signal_group(&w.t, w.g.shim, SIGKILL), -EPERM);
+	assert_int_equal(tree_signal_group(&w.t, 999999, SIGKILL), -ESRCH);
+	assert_int_equal(w.kills, 0);
+	/* By number where the kernel knows no better. */
+	w.send_error = -EINVAL;
+	assert_int_equal(tree_signal_group(&w.t, w.g.leader, SIGKILL), 0);
+	assert_int_equal(w.kills, 1);
+	while (!grove_all_dead(&w.g))
+		usleep(1000);
+	assert_true(alive(w.g.shim));
+	clear(&w);
+}
+
+/* -- without a shim ---------------------------------------------------------- */
+
+static void
+set_marker(const char *value)
+{
+	setenv("GROVE_JOB", value, 1);
+}
+
+static void
+N15_who_killed_the_shim_is_found_all_the_same(void **state)
+{
+	struct world	w, other;
+	int		i;
+
+	(void)state;
+	plant(&w, GROVE_SETSID, 3);
+	plant(&other, GROVE_FLAT, 2);
+	w.scope.session = w.g.leader;
+	/* They were seen before, so they are known wherever they are now. */
+	assert_int_equal(walk(&w), 4);
+	kill(w.g.shim, SIGKILL);
+	assert_int_equal(waitpid(w.g.shim, NULL, 0), w.g.shim);
+	assert_true(walk(&w) >= 0);
+	assert_false(w.t.shim);
+	assert_int_equal(w.t.live, 4);
+	/* A fresh look knows the session, and what is below it. */
+	tree_finish(&w.t);
+	assert_int_equal(walk(&w), 4);
+	for (i = 0; i < other.g.sh->npids; i++)
+		assert_false(has(&w, other.g.sh->pid[i]));
+	assert_false(has(&w, other.g.shim));
+	w.g.shim = 0;
+	clear(&w);
+	clear(&other);
+}
+
+/* execs, so that the environment is the one the kernel shows. */
+static pid_t
+exec_sleeper(bool session)
+{
+	static char *const	argv[] = { "sleep", "60", NULL };
+	pid_t			pid = fork();
+	char			text[8];
+	int			i;
+
+	if (pid == 0) {
+		if (session)
+			setsid();
+		execv("/bin/sleep", argv);
+		_exit(99);
+	}
+	for (i = 0; i < 5000; i++) {
+		if (procfs_cmdline("", pid, text, sizeof text) == 0 &&
+		    memcmp(text, "sleep", 5) == 0)
+			return pid;
+		usleep(1000);
+	}
+	return -1;
+}
+
+static void
+without_a_shim_the_marker_tells_whose_it_is(void **state)
+{
+	struct world	w;
+	pid_t		ours, theirs, bare;
+
+	(void)state;
+	plant(&w, GROVE_FLAT, 1);
+	set_marker("ours");
+	ours = exec_sleeper(true);
+	set_marker("theirs");
+	theirs = exec_sleeper(true);
+	unsetenv("GROVE_JOB");
+	bare = exec_sleeper(false);
+	assert_true(ours > 0 && theirs > 0 && bare > 0);
+	w.scope.shim = 0;
+	w.scope.marker = "GROVE_JOB=ours";
+	assert_int_equal(walk(&w), 1);
+	assert_true(has(&w, ours));
+	tree_finish(&w.t);
+	/* A session with another job's marker is another job's by now. */
+	w.scope.session = theirs;
+	assert_int_equal(walk(&w), 1);
+	tree_finish(&w.t);
+	w.scope.marker = NULL;
+	assert_int_equal(walk(&w), 1);
+	assert_true(has(&w, theirs));
+	tree_finish(&w.t);
+	w.scope.session = 0;
+	w.scope.leader = bare;
+	assert_int_equal(walk(&w), 1);
+	assert_true(has(&w, bare));
+	kill(ours, SIGKILL);
+	kill(theirs, SIGKILL);
+	kill(bare, SIGKILL);
+	clear(&w);
+}
+
+static void
+no_memory_ends_a_walk_and_the_next_one_goes_on(void **state)
+{
+	struct world	w;
+	unsigned	i;
+	int		r;
+
+	(void)state;
+	plant(&w, GROVE_FAN, 2);
+	for (i = 1; ; i++) {
+		tree_finish(&w.t);
+		failmalloc_arm(i);
+		r = walk(&w);
+		if (!failmalloc_disarm())
+			break;
+		/* A folder that can't be opened is no children: harmless. */
+		assert_true(r == -ENOMEM || r <= 91);
+		assert_true(r != -ENOMEM || w.t.changes > 0);
+		assert_true(walk(&w) >= 0);
+		assert_int_equal(w.t.live, 91);
+	}
+	assert_int_equal(r, 91);
+	clear(&w);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest	tests[] = {
+		cmocka_unit_test(every_shape_is_found_whole),
+		cmocka_unit_test(
+		    T7_children_come_before_their_parents_in_one_piece),
+		cmocka_unit_test(
+		    T2_without_children_files_the_same_ones_are_found),
+		cmocka_unit_test(T6_depth_10000_is_no_deeper_than_any_other),
+		cmocka_unit_test(T6_a_circle_is_walked_once),
+		cmocka_unit_test(T5_who_vanishes_on_the_way_is_no_error),
+		cmocka_unit_test(T8_a_number_that_changes_hands_leads_to_nobody),
+		cmocka_unit_test(
+		    T8_a_number_that_changed_hands_before_is_not_taken),
+		cmocka_unit_test(T8_who_moved_meanwhile_is_found_the_next_time),
+		cmocka_unit_test(T8_without_pidfds_the_start_time_has_to_do),
+		cmocka_unit_test(no_descriptor_left_is_no_reason_to_stop),
+		cmocka_unit_test(K12_gone_is_ESRCH_and_refused_is_EPERM),
+		cmocka_unit_test(K11_a_group_is_hit_only_if_it_is_the_jobs),
+		cmocka_unit_test(N15_who_killed_the_shim_is_found_all_the_same),
+		cmocka_unit_test(without_a_shim_the_marker_tells_whose_it_is),
+		cmocka_unit_test(no_memory_ends_a_walk_and_the_next_one_goes_on),
+	};
+
+	reap_become_subreaper();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
