@@ -176,6 +176,31 @@ set_base(struct place *at, const char *root, const char *list,
 	return r >= 0 && exists(at->base, "") ? 0 : -ENOENT;
 }
 
+/* Where the group itself can't be seen, its mount has to do. */
+static void
+check_rel(struct place *at)
+{
+	if (leads_out(at->rel) || strcmp(at->rel, "/") == 0 ||
+	    !exists(at->base, at->rel))
+		at->rel[0] = '\0';
+}
+
+static int
+find_v2(struct place *at, const char *root, const char *self)
+{
+	char	list[PATH_LEN];
+
+	if (cgroup_find(self, "", list, at->rel, sizeof list) < 0 ||
+	    set_base(at, root, "", "") < 0)
+		return -ENOENT;
+	if (!exists(at->base, "/cgroup.controllers") &&
+	    exists(at->base, "/unified") &&
+	    set_base(at, root, "unified", "") < 0)
+		return -ENOENT;
+	check_rel(at);
+	return 0;
+}
+
 /* self: text of /proc/self/cgroup. */
 static int
 find_place(struct place *at, const char *root, const char *self,
@@ -186,20 +211,29 @@ find_place(struct place *at, const char *root, const char *self,
 
 	r = cgroup_find(self, controller, list, at->rel, sizeof list);
 	at->v2 = r < 0;
-	if (r == 0 && set_base(at, root, list, controller) < 0)
+	if (r < 0)
+		return find_v2(at, root, self);
+	if (set_base(at, root, list, controller) < 0)
 		return -ENOENT;
-	if (r < 0) {
-		r = cgroup_find(self, "", list, at->rel, sizeof list);
-		if (r < 0 || set_base(at, root, "", "") < 0)
-			return -ENOENT;
-		if (!exists(at->base, "/cgroup.controllers") &&
-		    exists(at->base, "/unified"))
-			return set_base(at, root, "unified", "");
-	}
-	if (leads_out(at->rel) || strcmp(at->rel, "/") == 0 ||
-	    !exists(at->base, at->rel))
-		at->rel[0] = '\0';
+	check_rel(at);
 	return 0;
+}
+
+int
+cgroup_own(const char *root, char *path, size_t len)
+{
+	char		file[PATH_LEN], self[SELF_MAX];
+	struct place	at;
+	int		r;
+
+	if ((r = str_format(file, sizeof file, "%s/proc/self/cgroup", root)) < 0)
+		return r;
+	if (procfile_read(file, self, sizeof self) < 0 ||
+	    find_v2(&at, root, self) < 0 ||
+	    !exists(at.base, "/cgroup.controllers"))
+		return -ENOENT;
+	r = str_format(path, len, "%s%s", at.base, at.rel);
+	return r < 0 ? r : 0;
 }
 
 /* rel becomes the group above; false: there is none. */

@@ -33,6 +33,12 @@ void	 cgroup_read(const char *root, struct cgroup_usage *u);
  */
 int	 cgroup_oom_kills(const char *root, uint64_t *n);
 
+/*
+ * The folder of our own group of v2, also where v1 is mounted besides.  0,
+ * -ENOENT if there is none, or -ENAMETOOLONG.
+ */
+int	 cgroup_own(const char *root, char *path, size_t len);
+
 /* -- the parsers, for tests; text is terminated ---------------------------- */
 
 /*

@@ -1,0 +1,153 @@
+/* See cgjob.h. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/str.h"
+#include "proc/cgjob.h"
+#include "proc/cgroup.h"
+#include "proc/procfile.h"
+
+#define PREFIX		"k8shell-job-"
+#define PROBE		"probe"
+#define TYPE_MAX	64
+#define DEPTH_MAX	32		/* of groups that a job made itself */
+
+static int
+open_control(const char *path, const char *name)
+{
+	char	file[CGJOB_PATH_MAX + 32];
+	int	fd, r;
+
+	if ((r = str_format(file, sizeof file, "%s/%s", path, name)) < 0)
+		return r;
+	fd = open(file, O_WRONLY | O_CLOEXEC);
+	return fd >= 0 ? fd : -errno;
+}
+
+/* A threaded group takes no cgroup.kill, an invalid one no process. */
+static int
+check_type(const char *path)
+{
+	char	file[CGJOB_PATH_MAX + 32], type[TYPE_MAX];
+	int	r;
+
+	r = str_format(file, sizeof file, "%s/cgroup.type", path);
+	if (r < 0)
+		return r;
+	if ((r = procfile_read(file, type, sizeof type)) < 0)
+		return r == -ENOENT ? -ENOSYS : r;
+	return strcmp(type, "domain\n") == 0 ? 0 : -EOPNOTSUPP;
+}
+
+static int
+open_controls(struct cgjob *g)
+{
+	int	r;
+
+	if ((r = check_type(g->path)) < 0)
+		return r;
+	if ((g->kill = open_control(g->path, "cgroup.kill")) < 0)
+		return g->kill == -ENOENT ? -ENOSYS : g->kill;
+	g->procs = open_control(g->path, "cgroup.procs");
+	return g->procs < 0 ? g->procs : 0;
+}
+
+int
+cgjob_open(struct cgjob *g, const char *home, const char *id)
+{
+	int	r;
+
+	*g = (struct cgjob){ .procs = -1, .kill = -1 };
+	r = str_format(g->path, sizeof g->path, "%s/" PREFIX "%s", home, id);
+	if (r < 0)
+		return r;
+	if (mkdir(g->path, 0755) == -1 && (errno != EEXIST ||
+	    rmdir(g->path) == -1 || mkdir(g->path, 0755) == -1)) {
+		r = -errno;
+		g->path[0] = '\0';
+		return r;
+	}
+	if ((r = open_controls(g)) < 0)
+		cgjob_close(g);
+	return r;
+}
+
+int
+cgjob_probe(const char *root, char *home, size_t len)
+{
+	char		procs[CGJOB_PATH_MAX + 32];
+	struct cgjob	g;
+	int		r;
+
+	if ((r = cgroup_own(root, home, len)) < 0)
+		return r;
+	/* To move a process both ends' lists have to be ours. */
+	r = str_format(procs, sizeof procs, "%s/cgroup.procs", home);
+	if (r < 0)
+		return r;
+	if (access(procs, W_OK) == -1)
+		return -errno;
+	if ((r = cgjob_open(&g, home, PROBE)) < 0)
+		return r;
+	return cgjob_close(&g);
+}
+
+int
+cgjob_join(int procs)
+{
+	ssize_t	n;
+
+	do
+		n = write(procs, "0", 1);
+	while (n == -1 && errno == EINTR);
+	return n == 1 ? 0 : -errno;
+}
+
+/* The groups below path; its files are the kernel's and go with it. */
+static void
+remove_below(const char *path, unsigned depth)
+{
+	char		 below[CGJOB_PATH_MAX];
+	struct dirent	*e;
+	DIR		*d;
+
+	if (depth == 0 || (d = opendir(path)) == NULL)
+		return;
+	while ((e = readdir(d)) != NULL) {
+		if (e->d_type != DT_DIR || strcmp(e->d_name, ".") == 0 ||
+		    strcmp(e->d_name, "..") == 0 ||
+		    path_join(below, sizeof below, path, e->d_name) < 0)
+			continue;
+		remove_below(below, depth - 1);
+		rmdir(below);
+	}
+	closedir(d);
+}
+
+static void
+close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+int
+cgjob_close(struct cgjob *g)
+{
+	if (g->path[0] == '\0')
+		return 0;
+	close_fd(&g->kill);
+	close_fd(&g->procs);
+	if (rmdir(g->path) == -1) {
+		remove_below(g->path, DEPTH_MAX);
+		if (rmdir(g->path) == -1 && errno != ENOENT)
+			return -errno;
+	}
+	g->path[0] = '\0';
+	return 0;
+}

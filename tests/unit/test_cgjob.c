@@ -1,0 +1,219 @@
+/* cgjob: on fixture trees, and for real where this machine has such groups. */
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <ftw.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "proc/cgjob.h"
+#include "proc/cgroup.h"
+
+#define PATH_LEN	512
+#define CG		"/sys/fs/cgroup"
+
+static char	root[] = "/tmp/test_cgjob." "XX" "XX" "XX";
+
+static void
+put(const char *name, const char *text)
+{
+	char	 path[PATH_LEN], *slash;
+	FILE	*f;
+
+	snprintf(path, sizeof path, "%s%s", root, name);
+	for (slash = strchr(path + strlen(root) + 1, '/'); slash != NULL;
+	    slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		assert_true(mkdir(path, 0700) == 0 || errno == EEXIST);
+		*slash = '/';
+	}
+	assert_non_null(f = fopen(path, "w"));
+	assert_true(fputs(text, f) >= 0);
+	fclose(f);
+}
+
+static int
+remove_one(const char *path, const struct stat *st, int kind, struct FTW *ftw)
+{
+	(void)st;
+	(void)kind;
+	(void)ftw;
+	return remove(path);
+}
+
+static int
+make_root(void **state)
+{
+	(void)state;
+	memcpy(root + strlen(root) - 6, "XX" "XX" "XX", 6);
+	return mkdtemp(root) == NULL;
+}
+
+static int
+remove_root(void **state)
+{
+	(void)state;
+	return nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static void
+where_there_is_only_v1_there_is_none(void **state)
+{
+	char	home[CGJOB_PATH_MAX];
+
+	(void)state;
+	assert_int_equal(cgjob_probe(root, home, sizeof home), -ENOENT);
+	put("/proc/self/cgroup", "3:cpu,cpuacct:/a\n2:pids:/a\n");
+	put(CG "/cpu/a/tasks", "");
+	assert_int_equal(cgjob_probe(root, home, sizeof home), -ENOENT);
+	/* v2 is there, but nobody mounted it. */
+	put("/proc/self/cgroup", "2:pids:/a\n0::/a\n");
+	assert_int_equal(cgjob_probe(root, home, sizeof home), -ENOENT);
+}
+
+static void
+expect_own(const char *want)
+{
+	char	home[CGJOB_PATH_MAX], path[CGJOB_PATH_MAX];
+
+	snprintf(path, sizeof path, "%s%s", root, want);
+	assert_int_equal(cgroup_own(root, home, sizeof home), 0);
+	assert_string_equal(home, path);
+	assert_int_equal(cgroup_own(root, home, 8), -ENAMETOOLONG);
+}
+
+static void
+our_own_group_is_found_in_v2_and_in_hybrid(void **state)
+{
+	(void)state;
+	put("/proc/self/cgroup", "2:pids:/x\n0::/pod/box\n");
+	put(CG "/pids/tasks", "");
+	put(CG "/unified/cgroup.controllers", "");
+	expect_own(CG "/unified");	/* the path can't be seen */
+	put(CG "/unified/pod/box/cgroup.procs", "");
+	expect_own(CG "/unified/pod/box");
+	put(CG "/cgroup.controllers", "cpu\n");
+	expect_own(CG);
+	put(CG "/pod/box/cgroup.procs", "");
+	expect_own(CG "/pod/box");
+	put("/proc/self/cgroup", "0::/../outside\n");
+	expect_own(CG);
+}
+
+/* A folder made there has no files by itself: as of a kernel before 5.14. */
+static void
+a_kernel_without_cgroup_kill_is_ENOSYS_and_nothing_is_left(void **state)
+{
+	char	home[CGJOB_PATH_MAX], path[PATH_LEN];
+
+	(void)state;
+	put("/proc/self/cgroup", "0::/\n");
+	put(CG "/cgroup.controllers", "");
+	put(CG "/cgroup.procs", "");
+	assert_int_equal(cgjob_probe(root, home, sizeof home), -ENOSYS);
+	snprintf(path, sizeof path, "%s" CG "/k8shell-job-probe", root);
+	assert_int_equal(access(path, F_OK), -1);
+}
+
+static void
+a_group_that_is_in_the_way_is_used_if_empty(void **state)
+{
+	struct cgjob	g;
+	char		home[PATH_LEN];
+
+	(void)state;
+	snprintf(home, sizeof home, "%s" CG, root);
+	put(CG "/k8shell-job-7/full", "");
+	assert_int_equal(cgjob_open(&g, home, "7"), -ENOTEMPTY);
+	assert_int_equal(cgjob_close(&g), 0);
+	put(CG "/k8shell-job-8/x", "");
+	snprintf(home, sizeof home, "%s" CG "/k8shell-job-8/x", root);
+	assert_int_equal(unlink(home), 0);
+	snprintf(home, sizeof home, "%s" CG, root);
+	assert_int_equal(cgjob_open(&g, home, "8"), -ENOSYS);
+	assert_int_equal(cgjob_open(&g, "/nowhere", "8"), -ENOENT);
+}
+
+/* -- the real one ------------------------------------------------------------ */
+
+static pid_t
+sleeper_in(const struct cgjob *g)
+{
+	int	up[2];
+	pid_t	pid;
+	char	c = 1;
+
+	assert_int_equal(pipe(up), 0);
+	if ((pid = fork()) == 0) {
+		c = cgjob_join(g->procs) == 0 ? 0 : 1;
+		alarm(30);
+		if (write(up[1], &c, 1) != 1)
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	assert_int_equal(read(up[0], &c, 1), 1);
+	close(up[0]);
+	close(up[1]);
+	assert_int_equal(c, 0);
+	return pid;
+}
+
+static void
+who_is_in_it_dies_by_one_write(void **state)
+{
+	char		home[CGJOB_PATH_MAX], below[CGJOB_PATH_MAX + 16];
+	struct cgjob	g, busy;
+	pid_t		pid;
+	int		status, r;
+
+	(void)state;
+	if ((r = cgjob_probe("", home, sizeof home)) < 0) {
+		print_message("skipped: no group of v2 here to make others "
+		    "in: %s\n", strerror(-r));
+		skip();
+	}
+	assert_int_equal(cgjob_open(&g, home, "unit-test"), 0);
+	pid = sleeper_in(&g);
+	/* As a job that makes its own. */
+	busy = g;
+	busy.kill = busy.procs = -1;
+	assert_int_equal(cgjob_close(&busy), -EBUSY);
+	snprintf(below, sizeof below, "%s/below", g.path);
+	assert_int_equal(mkdir(below, 0755), 0);
+	assert_int_equal(write(g.kill, "1", 1), 1);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	assert_int_equal(cgjob_close(&g), 0);
+	assert_int_equal(access(below, F_OK), -1);
+	assert_int_equal(cgjob_close(&g), 0);
+}
+
+#define ON_FIXTURE(test)						\
+	cmocka_unit_test_setup_teardown(test, make_root, remove_root)
+
+int
+main(void)
+{
+	const struct CMUnitTest	tests[] = {
+		ON_FIXTURE(where_there_is_only_v1_there_is_none),
+		ON_FIXTURE(our_own_group_is_found_in_v2_and_in_hybrid),
+		ON_FIXTURE(
+		    a_kernel_without_cgroup_kill_is_ENOSYS_and_nothing_is_left),
+		ON_FIXTURE(a_group_that_is_in_the_way_is_used_if_empty),
+		cmocka_unit_test(who_is_in_it_dies_by_one_write),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
