@@ -27,6 +27,7 @@
 #define GROVE_LIFE_S	60
 #define GROVE_UP_MS	20000		/* for all to be there */
 #define GROVE_PIDS_MAX	2048
+#define GROVE_SLOW_US	150000
 
 enum grove_shape {
 	GROVE_FLAT,		/* n below the root */
@@ -43,13 +44,14 @@ enum grove_shape {
 	GROVE_BUSY,		/* n that keep forking short lives */
 	GROVE_MAIN_GONE,	/* n whose first thread has ended */
 	GROVE_MIXED,		/* n, every other one ignores SIGTERM */
+	GROVE_SLOW,		/* n that take GROVE_SLOW_US to end */
 	GROVE_SHAPES
 };
 
 static const char *const grove_names[GROVE_SHAPES] = {
 	"flat", "chain", "fan", "threads", "setsid", "daemons", "root-gone",
 	"term-forks", "fork-chain", "stopped", "stubborn", "busy", "main-gone",
-	"mixed"
+	"mixed", "slow"
 };
 
 /* Seen by all of them. */
@@ -60,6 +62,7 @@ struct grove_shared {
 	int	 npids;
 	pid_t	 pid[GROVE_PIDS_MAX];
 	pid_t	 leader, root;		/* as the shim and as it knows it */
+	bool	 slow;
 	bool	 hold;			/* the shim waits before it forks */
 	bool	 sprout;		/* one more member, that keeps forking */
 };
@@ -128,33 +131,50 @@ grove_chain(int n)
 	grove_sleep();
 }
 
+struct grove_thread {
+	int	levels, forked;
+};
+
+static inline void *grove_forks_thread(void *arg);
+
+/* One at a time: nobody holds a lock when another one forks. */
+static inline void
+grove_thread_forks(int levels)
+{
+	static struct grove_thread	all[GROVE_PIDS_MAX];
+	static int			n;
+	struct grove_thread		*t = &all[n++];
+	pthread_t			id;
+
+	*t = (struct grove_thread){ .levels = levels };
+	if (pthread_create(&id, NULL, grove_forks_thread, t) != 0)
+		_exit(99);
+	while (!__atomic_load_n(&t->forked, __ATOMIC_SEQ_CST))
+		usleep(100);
+}
+
 static inline void *
 grove_forks_thread(void *arg)
 {
-	int	 n = *(int *)arg;
-	pthread_t t;
+	struct grove_thread	*t = arg;
 
 	if (grove_fork() == 0) {
-		n--;
-		if (n > 0)
-			pthread_create(&t, NULL, grove_forks_thread, &n);
+		if (t->levels > 1)
+			grove_thread_forks(t->levels - 1);
 		grove_sleep();
 	}
+	__atomic_store_n(&t->forked, 1, __ATOMIC_SEQ_CST);
 	for (;;)
 		pause();
 }
 
-static inline void
+_Noreturn static inline void
 grove_threads(int n)
 {
-	pthread_t	t;
-	int		left[GROVE_PIDS_MAX];
-	int		i;
+	int	i;
 
-	for (i = 0; i < n; i++) {
-		left[i] = 3;
-		pthread_create(&t, NULL, grove_forks_thread, &left[i]);
-	}
+	for (i = 0; i < n; i++)
+		grove_thread_forks(3);
 	grove_sleep();
 }
 
@@ -191,6 +211,16 @@ grove_on_term(int signo)
 		for (;;)
 			pause();
 	}
+	_exit(0);
+}
+
+static inline void
+grove_counts_term(int signo)
+{
+	(void)signo;
+	if (grove_sh->slow)
+		usleep(GROVE_SLOW_US);
+	__atomic_fetch_add(&grove_sh->termed, 1, __ATOMIC_SEQ_CST);
 	_exit(0);
 }
 
@@ -255,7 +285,11 @@ grove_one(enum grove_shape shape)
 	case GROVE_STUBBORN:
 		signal(SIGTERM, SIG_IGN);
 		break;
+	case GROVE_SLOW:
+		signal(SIGTERM, grove_counts_term);
+		break;
 	case GROVE_STOPPED:
+		signal(SIGTERM, grove_counts_term);
 		grove_here();
 		raise(SIGSTOP);
 		for (;;)
@@ -391,6 +425,7 @@ grove_begin(struct grove *g, enum grove_shape shape, int n, unsigned how)
 	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (g->sh == MAP_FAILED || pipe2(life, O_CLOEXEC | O_NONBLOCK) == -1)
 		return false;
+	g->sh->slow = shape == GROVE_SLOW;
 	g->sh->hold = (how & GROVE_HOLD) != 0;
 	g->sh->sprout = (how & GROVE_SPROUT) != 0;
 	if ((pid = fork()) == 0) {
