@@ -226,7 +226,8 @@ cgroup_own(const char *root, char *path, size_t len)
 	struct place	at;
 	int		r;
 
-	if ((r = str_format(file, sizeof file, "%s/proc/self/cgroup", root)) < 0)
+	r = str_format(file, sizeof file, "%s/proc/self/cgroup", root);
+	if (r < 0)
 		return r;
 	if (procfile_read(file, self, sizeof self) < 0 ||
 	    find_v2(&at, root, self) < 0 ||

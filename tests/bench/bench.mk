@@ -8,10 +8,13 @@ BENCH   := build/bench
 PEERFL  := -O2 -g -Wall -Wextra
 
 bench: $(addprefix $(BENCH)/,load true pty_reader echo spawnrate coldstart \
-	awake grpc_peer rest_peer)
+	awake grpc_peer rest_peer fell)
 
 LOADOBJ := $(filter-out $(RELDIR)/applets/%,$(RELOBJ))
 $(BENCH)/load: $(RELDIR)/tests/bench/load.o $(LOADOBJ) $(SYS)/.key
+	mkdir -p $(@D)
+	$(LINK)
+$(BENCH)/fell: $(RELDIR)/tests/bench/fell.o $(LOADOBJ) $(SYS)/.key
 	mkdir -p $(@D)
 	$(LINK)
 $(BENCH)/true: $(RELDIR)/tests/bench/true.o $(SYS)/.key

@@ -64,7 +64,7 @@ struct grove_shared {
 	pid_t	 leader, root;		/* as the shim and as it knows it */
 	bool	 slow;
 	bool	 hold;			/* the shim waits before it forks */
-	bool	 sprout;		/* one more member, that keeps forking */
+	bool	 sprout;		/* one more, that keeps forking */
 };
 
 struct grove {
@@ -409,7 +409,7 @@ grove_ready(struct grove *g)
 
 /* how: */
 #define GROVE_NO_SHIM	1u	/* the root is our own child */
-#define GROVE_HOLD	2u	/* nothing happens before g->sh->hold is false */
+#define GROVE_HOLD	2u	/* nothing before g->sh->hold is false */
 #define GROVE_SPROUT	4u
 
 /* False: no resources. */
@@ -473,7 +473,8 @@ grove_count(const struct grove *g)
 	FILE	*f;
 
 	for (i = 0; i < all && i < GROVE_PIDS_MAX; i++) {
-		snprintf(path, sizeof path, "/proc/%d/stat", (int)g->sh->pid[i]);
+		snprintf(path, sizeof path, "/proc/%d/stat",
+		    (int)g->sh->pid[i]);
 		if ((f = fopen(path, "r")) == NULL)
 			continue;
 		p = fgets(line, sizeof line, f) != NULL ?

@@ -40,7 +40,7 @@ struct world {
 	char		 root[PATH_LEN];
 };
 
-/* -- the kernel, as asked for ---------------------------------------------- */
+/* -- the kernel, as asked for --------------------------------------------- */
 
 static pid_t
 seen_as(const struct world *w, pid_t pid)
@@ -185,7 +185,7 @@ some_leaf(const struct world *w)
 	    w->g.sh->pid[1];
 }
 
-/* -- finding --------------------------------------------------------------- */
+/* -- finding -------------------------------------------------------------- */
 
 static void
 every_shape_is_found_whole(void **state)
@@ -262,7 +262,7 @@ T7_children_come_before_their_parents_in_one_piece(void **state)
 	clear(&w);
 }
 
-/* -- fixture roots ----------------------------------------------------------- */
+/* -- fixture roots -------------------------------------------------------- */
 
 static void
 make_root(struct world *w)
@@ -404,7 +404,7 @@ T6_a_circle_is_walked_once(void **state)
 	clear(&w);
 }
 
-/* -- races: something happens between two steps ---------------------------- */
+/* -- races: something happens between two steps --------------------------- */
 
 static void
 he_dies(struct world *w)
@@ -536,7 +536,7 @@ T8_who_moved_meanwhile_is_found_the_next_time(void **state)
 	clear(&w);
 }
 
-/* -- signals ----------------------------------------------------------------- */
+/* -- signals -------------------------------------------------------------- */
 
 static void
 T8_without_pidfds_the_start_time_has_to_do(void **state)
@@ -645,7 +645,7 @@ K11_a_group_is_hit_only_if_it_is_the_jobs(void **state)
 	clear(&w);
 }
 
-/* -- without a shim ---------------------------------------------------------- */
+/* -- without a shim ------------------------------------------------------- */
 
 static void
 set_marker(const char *value)
@@ -780,7 +780,8 @@ main(void)
 		cmocka_unit_test(T6_depth_10000_is_no_deeper_than_any_other),
 		cmocka_unit_test(T6_a_circle_is_walked_once),
 		cmocka_unit_test(T5_who_vanishes_on_the_way_is_no_error),
-		cmocka_unit_test(T8_a_number_that_changes_hands_leads_to_nobody),
+		cmocka_unit_test(
+		    T8_a_number_that_changes_hands_leads_to_nobody),
 		cmocka_unit_test(
 		    T8_a_number_that_changed_hands_before_is_not_taken),
 		cmocka_unit_test(T8_who_moved_meanwhile_is_found_the_next_time),
@@ -790,7 +791,8 @@ main(void)
 		cmocka_unit_test(K11_a_group_is_hit_only_if_it_is_the_jobs),
 		cmocka_unit_test(N15_who_killed_the_shim_is_found_all_the_same),
 		cmocka_unit_test(without_a_shim_the_marker_tells_whose_it_is),
-		cmocka_unit_test(no_memory_ends_a_walk_and_the_next_one_goes_on),
+		cmocka_unit_test(
+		    no_memory_ends_a_walk_and_the_next_one_goes_on),
 	};
 
 	reap_become_subreaper();

@@ -55,7 +55,7 @@ on_done(void *arg, const struct treekill_result *r)
 	spin_wake(&f->s);
 }
 
-/* -- the kernel, as asked for ---------------------------------------------- */
+/* -- the kernel, as asked for --------------------------------------------- */
 
 static int
 fake_open(void *arg, pid_t pid)
@@ -201,7 +201,7 @@ a_shape_is_gone_when_done(void **state)
 	clear(&f);
 }
 
-/* -- in turn ----------------------------------------------------------------- */
+/* -- in turn -------------------------------------------------------------- */
 
 static void
 T7_K1_leaves_are_told_first(void **state)
@@ -386,7 +386,7 @@ K15_one_signal_once_to_whom_it_is_for(void **state)
 	clear(&f);
 }
 
-/* -- the shim ------------------------------------------------------------------ */
+/* -- the shim ------------------------------------------------------------- */
 
 static void
 release_hold(void *arg)
@@ -459,7 +459,7 @@ a_shim_that_ends_by_itself_ends_the_kill(void **state)
 	clear(&f);
 }
 
-/* -- the rest ---------------------------------------------------------------- */
+/* -- the rest ------------------------------------------------------------- */
 
 static bool
 all_dead(void *arg)
@@ -600,7 +600,8 @@ main(void)
 		cmocka_unit_test(K5_K6_who_is_forked_during_the_grace_is_found),
 		cmocka_unit_test(K7_K10_N11_who_hangs_in_the_kernel_is_named),
 		cmocka_unit_test(K8_a_zombie_that_nobody_collects_is_dead),
-		cmocka_unit_test(K12_who_refuses_is_reported_and_the_others_die),
+		cmocka_unit_test(
+		    K12_who_refuses_is_reported_and_the_others_die),
 		cmocka_unit_test(
 		    K14_a_shorter_grace_shortens_a_longer_one_doesnt),
 		cmocka_unit_test(K15_one_signal_once_to_whom_it_is_for),

@@ -1,0 +1,112 @@
+"""Trees of all shapes are killed whole, and nobody else, round after round.
+
+build/bench/fell grows and kills them with the daemon's own code.  Everybody in
+a tree holds the end of a pipe: at its end of file, looked at the moment the
+kill says that it is done, nobody is left (process-tree.md 1, Done-when 2).
+"""
+
+import os
+import re
+import subprocess
+
+import pytest
+
+import harness
+
+FELL = os.path.join(harness.BUILD, "bench", "fell")
+
+# shape, members, grace in ms, a member that keeps forking
+SHAPES = [
+    ("flat", 99, 5000), ("chain", 60, 5000), ("fan", 1, 5000),
+    ("fan", 2, 5000), ("threads", 20, 5000), ("setsid", 40, 5000),
+    ("daemons", 40, 5000), ("root-gone", 40, 5000),
+    ("term-forks", 40, 5000), ("fork-chain", 20000, 300),
+    ("stopped", 40, 5000), ("stubborn", 20, 20), ("mixed", 40, 30),
+    ("busy", 20, 50), ("main-gone", 20, 5000),
+]
+IDS = ["%s-%d" % s[:2] for s in SHAPES]
+PID1 = ["unshare", "--pid", "--fork", "--mount", "--mount-proc"]
+
+
+def own_pid_max():
+    """Has a PID namespace a pid_max of its own?  Else it is the machine's."""
+    major, minor = re.match(r"(\d+)\.(\d+)", os.uname().release).groups()
+    return (int(major), int(minor)) >= (6, 14)
+
+
+@pytest.fixture(scope="module")
+def fell():
+    subprocess.run(["make", "--no-print-directory", "-f",
+                    "tests/bench/bench.mk", "build/bench/fell"],
+                   cwd=harness.ROOT, check=True, capture_output=True)
+
+    def run(killer, shape, rounds, *options, wrapper=()):
+        argv = list(wrapper) + [FELL, killer] + [str(x) for x in shape]
+        out = subprocess.run(argv + [str(rounds)] + list(options), text=True,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                             timeout=60 + 2 * rounds)
+        assert out.returncode == 0, out.stderr
+        return {k: int(v) for k, v in re.findall(r"(\w+)=(\d+)", out.stdout)}
+    return run
+
+
+def check(got, rounds):
+    assert got["rounds"] == rounds
+    assert got["dirty"] == got["survivors"] == 0, "survivors"
+    assert got["hits"] == 0, "bystanders"
+    assert got["zombies"] == 0, "zombies a second later"
+
+
+def way_of(way):
+    """What stands in front of fell, and what it is told."""
+    if os.geteuid() != 0 and way != "subreaper":
+        pytest.skip("needs root for a PID namespace, or to drop it")
+    if way == "pid1":
+        return PID1, ["pid_max=1000"] if own_pid_max() else []
+    return (), ["uid=%d" % harness.UID] if way == "plain" else []
+
+
+WAYS = ["pid1", "subreaper", "plain"]
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("shape", SHAPES, ids=IDS)
+def test_T1_T11_K5_K6_N7_no_survivor_and_no_bystander(fell, shape, way):
+    wrapper, options = way_of(way)
+    rounds = 25
+    check(fell("ours", shape, rounds, "sprout", "decoys", *options,
+               wrapper=wrapper), rounds)
+
+
+@pytest.mark.parametrize("shape", [s for s in SHAPES if s[0] in (
+    "flat", "daemons", "fork-chain", "mixed")], ids=lambda s: s[0])
+def test_T8_the_same_by_number_and_start_time(fell, shape):
+    wrapper, options = way_of("pid1")
+    check(fell("numbers", shape, 8, "sprout", "decoys", *options,
+               wrapper=wrapper), 8)
+
+
+def test_a_kill_of_the_group_is_not_enough(fell):
+    """That what is measured here can fail."""
+    got = fell("killpg", ("setsid", 5, 0), 2)
+    assert got["dirty"] == 2
+    assert got["survivors"] == 10
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("killer", ["ours", "numbers"])
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("shape", SHAPES, ids=IDS)
+def test_T1_T11_K5_K6_N7_a_thousand_rounds(fell, shape, way, killer):
+    wrapper, options = way_of(way)
+    rounds = 1000 if killer == "ours" else 200
+    check(fell(killer, shape, rounds, "sprout", "decoys", *options,
+               wrapper=wrapper), rounds)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("shape", [("fan", 3, 20000), ("chain", 500, 20000),
+                                   ("flat", 500, 20000)],
+                         ids=lambda s: "%s-%d" % s[:2])
+def test_N10_large_trees(fell, shape):
+    check(fell("ours", shape, 100, "sprout", "decoys"), 100)
