@@ -157,6 +157,7 @@ struct kbox_request {
 	kbox_piece_fn	*piece;		/* for a 2xx body; NULL: collect it */
 	void		*arg;
 	bool		 quiet;		/* say nothing about failures */
+	unsigned	 mine;		/* status the caller speaks of */
 	const struct kbox_wake *wake;	/* while reading, or NULL */
 };
 

@@ -323,7 +323,8 @@ kbox_call(struct kbox *k, const struct kbox_request *q, struct kbox_answer *a)
 	buf_wipe(&rd.body);
 	if (r < 0)
 		return KBOX_NO_DAEMON;
-	return a->status < 400 ? KBOX_OK : kbox_refused(k, a, q->quiet);
+	return a->status < 400 ? KBOX_OK :
+	    kbox_refused(k, a, q->quiet || a->status == q->mine);
 }
 
 /* ---- what it means ---- */

@@ -15,6 +15,7 @@
 struct target {
 	const char	*id;
 	bool		 shell;
+	uint64_t	 left;		/* what it has left behind */
 };
 
 struct killing {
@@ -33,12 +34,12 @@ struct matches {
 };
 
 static void
-add_match(struct kbox *k, struct matches *m, const char *id, bool shell)
+add_match(struct kbox *k, struct matches *m, const struct target *t)
 {
 	if (m->n == 0)
-		m->first = (struct target){ id, shell };
+		m->first = *t;
 	m->all = kbox_printf(k, "%s%s%s %s", m->all, m->n++ > 0 ? ", " : "",
-	    shell ? "shell" : "job", id);
+	    t->shell ? "shell" : "job", t->id);
 }
 
 static void
@@ -47,14 +48,16 @@ match_jobs(const struct killing *x, const char *word, bool live,
 {
 	const struct value	*v = x->jobs != NULL ? x->jobs->kids : NULL;
 	struct kbox_job		 j;
+	struct target		 t;
 
 	for (; v != NULL; v = v->next) {
 		kbox_job_read(x->k, v, &j);
+		t = (struct target){ j.id, false, j.lingering };
 		if (strcmp(j.id, word) == 0)
-			m->exact = (struct target){ j.id, false };
+			m->exact = t;
 		if (str_prefix(j.id, word) &&
 		    kbox_job_is(&j, KBOX_JOBS_LIVE) == live)
-			add_match(x->k, m, j.id, false);
+			add_match(x->k, m, &t);
 	}
 }
 
@@ -63,14 +66,16 @@ match_shells(const struct killing *x, const char *word, struct matches *m)
 {
 	const struct value	*v = x->streams->kids;
 	struct kbox_session	 s;
+	struct target		 t;
 
 	for (; v != NULL; v = v->next) {
 		if (!kbox_session_read(x->k, v, &s))
 			continue;
+		t = (struct target){ s.id, true, 0 };
 		if (strcmp(s.id, word) == 0 && m->exact.id == NULL)
-			m->exact = (struct target){ s.id, true };
+			m->exact = t;
 		if (str_prefix(s.id, word))
-			add_match(x->k, m, s.id, true);
+			add_match(x->k, m, &t);
 	}
 }
 
@@ -93,7 +98,7 @@ find_target(const struct killing *x, const char *word, struct target *t)
 		return kbox_fail(x->k, KBOX_FAILED,
 		    "\"%s\" is the start of several: %s", word, m.all);
 	if (x->jobs == NULL) {		/* an older daemon may know better */
-		*t = (struct target){ word, true };
+		*t = (struct target){ word, true, 0 };
 		return KBOX_OK;
 	}
 	r = kbox_fail(x->k, KBOX_NOT_FOUND, "there is no job and no shell "
@@ -183,13 +188,16 @@ is_ending(const struct kbox *k)
 }
 
 static int
-show_killed(struct kbox *k, const char *id, const struct value *v)
+show_killed(struct kbox *k, const struct target *t, const struct value *v)
 {
-	const char	*clean = kbox_clean(k, id);
+	const char	*clean = kbox_clean(k, t->id);
 	const char	*code = value_text(v, "exit_code");
 
 	if (value_true(v, "already_exited"))
-		printf("%s had ended before\n", clean);
+		printf("%s had ended before%s\n", clean, t->left == 0 ? "" :
+		    k->values[OPT_NO_WAIT] != NULL || !is_ending(k) ?
+		    "; what it has left is told" :
+		    "; what it had left has, now");
 	else if (!is_ending(k))
 		printf("%s: signal sent\n", clean);
 	else if (k->values[OPT_NO_WAIT] != NULL)
@@ -200,11 +208,11 @@ show_killed(struct kbox *k, const char *id, const struct value *v)
 		    " (it took SIGKILL)" : "");
 	else
 		printf("%s has ended\n", clean);
-	return survivors(k, id, v);
+	return survivors(k, t->id, v);
 }
 
 static int
-kill_job(const struct killing *x, const char *id)
+kill_job(const struct killing *x, const struct target *t)
 {
 	struct kbox		*k = x->k;
 	struct kbox_request	 q = { .method = "POST" };
@@ -213,7 +221,7 @@ kill_job(const struct killing *x, const char *id)
 	int			 r;
 
 	if ((q.body = order_json(x)) == NULL ||
-	    (q.target = kbox_route(k, "jobs", id, "/kill")) == NULL)
+	    (q.target = kbox_route(k, "jobs", t->id, "/kill")) == NULL)
 		return KBOX_USAGE;
 	if (k->values[OPT_TIMEOUT] == NULL)
 		k->timeout_ms = (uint32_t)(x->grace_ms >= 0 ? x->grace_ms :
@@ -223,7 +231,7 @@ kill_job(const struct killing *x, const char *id)
 	if ((v = value_parse(k, &a)) == NULL)
 		return KBOX_FAILED;
 	if (k->values[OPT_JSON] == NULL)
-		return show_killed(k, id, v);
+		return show_killed(k, t, v);
 	(void)value_print_answer(k, &a);
 	v = value_get(v, "survivors");
 	return v != NULL && v->kids != NULL ? KBOX_FAILED : KBOX_OK;
@@ -262,7 +270,7 @@ kill_one(const struct killing *x, const char *word)
 
 	if ((r = find_target(x, word, &t)) != KBOX_OK)
 		return r;
-	return t.shell ? kill_shell(x, t.id) : kill_job(x, t.id);
+	return t.shell ? kill_shell(x, t.id) : kill_job(x, &t);
 }
 
 /* ---- all jobs ---- */

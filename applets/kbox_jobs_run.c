@@ -17,6 +17,7 @@
 
 #define BODY_MAX	(64u * 1024)	/* as the daemon has it */
 #define FORWARD_MS	5000
+#define CANNOT_START	"cannot start: "	/* stage: name: reason */
 #define PATIENCE	3		/* Ctrl-C: asks, kills, leaves */
 
 struct run {
@@ -128,12 +129,19 @@ make_body(struct kbox *k, bool detached, char **text)
 
 /* Of a command that could not be started, as env(1) has it. */
 static int
-cannot_start(const struct kbox_answer *a)
+cannot_start(struct kbox *k, const struct kbox_answer *a)
 {
+	const char	*why = strstr(a->body, CANNOT_START);
+
 	kbox_hint_if_older(a);
 	if (a->status == 409)
 		kbox_hint("another --id, or kbox kill that one first");
 	if (a->status != 500)
+		return KBOX_OWN;
+	if (why == NULL)
+		why = a->body;
+	(void)kbox_fail(k, 0, "%.*s", (int)strcspn(why, "\n"), why);
+	if (!str_prefix(why, CANNOT_START "exec: "))
 		return KBOX_OWN;
 	if (strstr(a->body, strerror(ENOENT)) != NULL)
 		return KBOX_EXACT(KBOX_NO_PROGRAM);
@@ -284,7 +292,7 @@ run_in_front(struct kbox *k, struct kbox_request *q)
 	if (status == KBOX_OK)
 		status = how_it_ended(&r);
 	else
-		status = cannot_start(&a);
+		status = cannot_start(k, &a);
 	free(r.id);
 	return status;
 }
@@ -298,7 +306,7 @@ run_detached(struct kbox *k, struct kbox_request *q)
 	const struct value	*v;
 
 	if (kbox_call(k, q, &a) != KBOX_OK)
-		return cannot_start(&a);
+		return cannot_start(k, &a);
 	if (k->values[OPT_JSON] != NULL)
 		return value_print_answer(k, &a);
 	if ((v = value_parse(k, &a)) == NULL)
@@ -311,7 +319,7 @@ int
 kbox_run(struct kbox *k)
 {
 	struct kbox_request	 q = {
-		.method = "POST", .target = KBOX_API "/jobs"
+		.method = "POST", .target = KBOX_API "/jobs", .mine = 500
 	};
 	bool			 detached = k->values[OPT_DETACHED] != NULL;
 	char			*body = NULL;

@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+import fake_rest
 import harness
 from test_kbox import (API, FAILED, NO_DAEMON, NOT_FOUND, OK,  # noqa: F401
                        USAGE, bad, binary, call, complete, environment, fake,
@@ -182,13 +183,16 @@ def test_run_json_prints_events(kbox, fake):
 
 
 @pytest.mark.parametrize("text,code", [
-    ("exec nosuch: No such file or directory", 127),
-    ("exec ./x: Permission denied", 126), ("out of processes", 126)])
+    ("cannot start: exec: nosuch: No such file or directory", 127),
+    ("cannot start: exec: ./x: Permission denied", 126),
+    ("cannot start: directory: /x: No such file or directory", 125),
+    ("out of processes", 125)])
 @pytest.mark.parametrize("words", [["run"], ["run", "-d"]])
 def test_run_of_what_cannot_start_exits_as_env_does(kbox, fake, words, text,
                                                     code):
-    fake.jobs.refuse_start = (500, text)
-    bad(kbox(*words, "nosuch", "x"), code, text)
+    fake.jobs.refuse_start = (500, "job job-1: " + text)
+    said = bad(kbox(*words, "nosuch", "x"), code, text)
+    assert "HTTP" not in said
 
 
 def test_run_is_refused_in_words(kbox, fake):
@@ -372,14 +376,15 @@ def test_run_hangs_up_with_its_terminal(on, fake):
 
 def several(fake):  # noqa: F811
     fake.jobs.add("web", "python3 -m http.server", pid=11,
-                  start_time="2026-01-02T03:04:05Z")
+                  start_time=fake_rest.stamp(12))
     done("build", fake.jobs, 2).record.update(
         command="", argv=["make", "all"], start_time="2026-01-02T03:04:04Z",
         end_time="2026-01-02T04:04:05.5Z", pid=12)
     done("big", fake.jobs, 137, status="killed", reason="oom").record.update(
-        start_time="2026-01-02T03:04:03Z")
+        start_time="2026-01-02T03:04:03Z", end_time="2026-01-02T03:04:09Z")
     done("left", fake.jobs, 0).record.update(
-        lingering=2, start_time="2026-01-02T03:04:02Z")
+        lingering=2, start_time="2026-01-02T03:04:02Z",
+        end_time="2026-01-02T03:04:02.9Z")
 
 
 def test_ps_table(kbox, fake):
@@ -389,7 +394,7 @@ def test_ps_table(kbox, fake):
                                 "RUNTIME", "COMMAND"]
     assert [x.split()[0] for x in lines[1:]] == ["web", "build", "big", "left"]
     assert re.search(r"web    running             -     11    "
-                     r"Jan  2 03:04:05  \S+  +python3 -m http.server$",
+                     r"\S+ +\d+ [\d:]+  1\ds  +python3 -m http.server$",
                      lines[1])
     assert re.search(r"failed              2 .*  1h0m1s +  make all$",
                      lines[2])
@@ -451,7 +456,7 @@ def test_ps_fits_narrow_terminals(kbox, fake):
 
 
 @pytest.mark.parametrize("columns,titles", [
-    (80, "ID STATUS EXIT PID RUNTIME COMMAND"), (40, "ID STATUS COMMAND")])
+    (80, "ID STATUS EXIT PID STARTED RUNTIME COMMAND"), (40, "ID STATUS COMMAND")])
 def test_screen_ps(screen, fake, columns, titles):
     several(fake)
     lines = screen(columns, "ps", "-a")
@@ -552,7 +557,8 @@ def test_kill_finds_jobs_and_shells(kbox, fake):
     done("webold", fake.jobs)
     fake.jobs.find("web").record["lingering"] = 1
     assert good(kbox("kill", "webo")) == "webold had ended before\n"
-    good(kbox("kill", "we"))
+    assert good(kbox("kill", "we")) == \
+        "web had ended before; what it had left has, now\n"
     assert fake.requests[-1] == "POST %s/web/kill" % JOBS
     bad(kbox("kill", "nobody"), NOT_FOUND, "no job and no shell",
         "kbox ps and kbox shells")

@@ -99,6 +99,8 @@ def test_S2_run_of_what_cannot_start(kbox, tmp_path):
     r = kbox("run", str(tmp_path / "plain"), "x")
     assert r.returncode == 126 and "Permission denied" in r.stderr
     assert kbox("run", "no-such-command-here").returncode == 127
+    bad(kbox("run", "-C", "/no/such/folder", "true", "x"), 125,
+        "/no/such/folder")
 
 
 def test_run_words_folder_environment_and_no_input(kbox, tmp_path):
@@ -267,7 +269,7 @@ def test_what_is_left_is_shown_and_can_be_ended(kbox):
     assert kbox("wait", "left").returncode == 0
     assert re.search(r"^left +completed \(1 left\) +0 ", good(kbox("ps")),
                      re.M)
-    good(kbox("kill", "left"))
+    assert "what it had left has, now" in good(kbox("kill", "left"))
     assert not alive("sleep\x0032111")
 
 
