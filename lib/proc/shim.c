@@ -4,23 +4,20 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "base/str.h"
 #include "proc/child.h"
 #include "proc/launch.h"
-#include "proc/procfile.h"
 #include "proc/shim.h"
+#include "proc/treekill.h"
 
 #define LINK_FD		3
 #define ORPHANED	SIGTERM		/* the kernel's word that we died */
 #define PASS_MS		20
-#define CHILDREN_MAX	4096		/* of the text; more: next pass */
 
 struct shim {
 	pid_t	parent, root;
@@ -151,39 +148,18 @@ sleep_until_news(struct shim *s, const struct timespec *limit)
 		obey(s);
 }
 
-/*
- * Orphans come to us, so those right below us are all there are, in time.
- * Nobody but us collects them: the numbers stay theirs.
- */
-static void
-kill_children(void)
-{
-	char		 path[64], text[CHILDREN_MAX], *next, *word;
-	uint32_t	 pid;
-
-	str_format(path, sizeof path, "/proc/self/task/%d/children",
-	    (int)getpid());
-	procfile_read(path, text, sizeof text);
-	/* Half a number would be somebody else. */
-	if (strlen(text) == sizeof text - 1 &&
-	    (word = strrchr(text, ' ')) != NULL)
-		*word = '\0';
-	for (next = text; (word = strsep(&next, " ")) != NULL; )
-		if (str_to_u32(word, INT32_MAX, &pid) == 0 && pid > 1)
-			kill((pid_t)pid, SIGKILL);
-}
-
 static _Noreturn void
 die(struct shim *s)
 {
 	static const struct timespec	pass = { .tv_nsec = PASS_MS * 1000000 };
+	const struct tree_scope		below = { .shim = getpid() };
 	int				left = SHIM_DEATH_MS / PASS_MS;
 
 	close(s->link);
 	s->link = -1;
 	s->taken = true;
 	do {
-		kill_children();
+		treekill_now(&below, -1);
 		if (collect_all(s))
 			break;
 		sleep_until_news(s, &pass);

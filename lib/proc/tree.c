@@ -538,12 +538,20 @@ adopt_kids(struct walk *w, pid_t ppid, uint32_t up)
 	return r;
 }
 
-/* The shim isn't collected before we do it: its number is safe. */
+/*
+ * The shim isn't collected before we do it: its number is safe.  Our own
+ * number stands for ourselves: a shim we are, or process 1.
+ */
 static void
 look_at_shim(struct walk *w)
 {
 	struct procfs_stat	st;
 
+	if (w->scope->shim == w->self) {
+		w->t->shim = true;
+		w->t->shim_group = getpgrp();
+		return;
+	}
 	w->t->shim = w->scope->shim > 1 &&
 	    look_at(w->t, w->scope->shim, &st) == 0 &&
 	    st.ppid == w->self && !procfs_dead(&st);

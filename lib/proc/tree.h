@@ -33,7 +33,8 @@ struct tree_sys;			/* tree_impl.h: for tests */
 
 /* Who is meant.  Strings are borrowed while the scope is in use. */
 struct tree_scope {
-	pid_t	 shim;			/* 0: none, or gone */
+	pid_t	 shim;			/* 0: none, or gone; our own pid:
+					 * everybody below us */
 	pid_t	 leader;		/* the first process, 0: gone; used
 					 * only where there is no shim */
 	pid_t	 session;		/* its session, and its marker: how */
