@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "conf/blueprint.h"
+#include "conf/conf.h"
 #include "conf/quantity.h"
 #include "conf/yamldoc.h"
 
@@ -170,6 +171,49 @@ read_storages(struct reader *r, const struct yamldoc_node *map,
 }
 
 static void
+read_pattern(struct reader *r, const struct yamldoc_node *n)
+{
+	struct blueprint	*b = r->b;
+	char			 why[128] = "empty";
+
+	if (n->kind != YAMLDOC_SCALAR || n->len == 0 ||
+	    conf_pattern_check(n->text, why, sizeof why) < 0) {
+		yamldoc_expected(&r->doc, n, "expected an extended regular "
+		    "expression (%s)", n->kind == YAMLDOC_SCALAR ? why :
+		    "not text");
+		warn(r);
+		return;
+	}
+	b->ignore_orphans[b->nignore_orphans] = copy(r, n->text);
+	if (b->ignore_orphans[b->nignore_orphans] != NULL)
+		b->nignore_orphans++;
+}
+
+static void
+read_patterns(struct reader *r, const struct yamldoc_node *map)
+{
+	const struct yamldoc_node	*list, *n;
+
+	list = find_kind(r, map, "ignoreOrphans", YAMLDOC_LIST);
+	if (list == NULL || list->first == NULL)
+		return;
+	r->b->ignore_orphans = calloc(BLUEPRINT_PATTERNS_MAX,
+	    sizeof *r->b->ignore_orphans);
+	if (r->b->ignore_orphans == NULL) {
+		r->no_memory = true;
+		return;
+	}
+	for (n = list->first; n != NULL &&
+	    r->b->nignore_orphans < BLUEPRINT_PATTERNS_MAX; n = n->next)
+		read_pattern(r, n);
+	if (n != NULL) {
+		yamldoc_error(&r->doc, n, "only the first %u are looked at",
+		    BLUEPRINT_PATTERNS_MAX);
+		warn(r);
+	}
+}
+
+static void
 read_fields(struct reader *r)
 {
 	const struct yamldoc_node	*root = r->doc.root, *map;
@@ -190,6 +234,7 @@ read_fields(struct reader *r)
 	b->show_init_script_status = read_bool(r, map, "showInitScriptStatus");
 	b->enable_apps = read_bool(r, map, "enableApps");
 	read_storages(r, map, &b->storages);
+	read_patterns(r, find_kind(r, map, "k8shelld", YAMLDOC_MAP));
 	map = find_kind(r, map, "podman", YAMLDOC_MAP);
 	b->podman.enabled = read_bool(r, map, "enabled");
 	b->podman.create_docker_sock_symlink = read_bool(r, map,
@@ -276,6 +321,9 @@ blueprint_destroy(struct blueprint *b)
 	free(b->repo_owner);
 	free(b->repo_address);
 	free(b->splash);
+	while (b->nignore_orphans > 0)
+		free(b->ignore_orphans[--b->nignore_orphans]);
+	free(b->ignore_orphans);
 	free(b->text);
 	free(b);
 }

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #define BLUEPRINT_STORAGES_MAX	64u	/* of either kind */
+#define BLUEPRINT_PATTERNS_MAX	64u
 
 struct blueprint_storage {
 	char	*path;		/* absolute, no slash at its end */
@@ -33,6 +34,10 @@ struct blueprint {
 	char	*splash;		/* "" if unset */
 	bool	 show_init_script_status;
 	bool	 enable_apps;
+	/* k8shelld.ignoreOrphans: valid patterns, as terminateOrphans.exclude
+	 * of the configuration. */
+	char	**ignore_orphans;
+	size_t	 nignore_orphans;
 	struct blueprint_storages storages;
 	struct {
 		bool	 enabled, create_docker_sock_symlink;

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <regex.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,9 @@
 #define SECOND	(1000 * INT64_C(1000000))
 #define MINUTE	(60 * SECOND)
 #define HOUR	(60 * MINUTE)
+
+/* With what follows it, two seconds less than the pod's thirty. */
+#define GRACE_MAX	(16 * SECOND)
 
 struct option;
 
@@ -360,12 +364,27 @@ list_length(const struct yamldoc *d, const struct yamldoc_node *n,
 	return 0;
 }
 
+int
+conf_pattern_check(const char *pattern, char *why, size_t whylen)
+{
+	regex_t	re;
+	int	r = regcomp(&re, pattern, REG_EXTENDED | REG_NOSUB);
+
+	if (r == 0) {
+		regfree(&re);
+		return 0;
+	}
+	regerror(r, &re, why, whylen);
+	return -EINVAL;
+}
+
 static int
 set_patterns(const struct yamldoc *d, const struct option *o,
     const struct yamldoc_node *n, void *field)
 {
 	const struct yamldoc_node	*item;
 	struct patterns			*v = field;
+	char				 why[128];
 	size_t				 len;
 	int				 r;
 
@@ -380,6 +399,9 @@ set_patterns(const struct yamldoc *d, const struct option *o,
 		if (item->kind != YAMLDOC_SCALAR || item->len == 0)
 			return yamldoc_expected(d, item,
 			    "expected a pattern");
+		if (conf_pattern_check(item->text, why, sizeof why) < 0)
+			return yamldoc_expected(d, item, "expected an "
+			    "extended regular expression (%s)", why);
 		if ((v->item[v->n] = strdup(item->text)) == NULL)
 			return no_memory(d);
 		v->n++;
@@ -473,6 +495,8 @@ _Static_assert(offsetof(struct conf_grpc, nallowed) ==
 
 static const struct option options[] = {
 	{ "system.pprof", BOOL(pprof, false), .flags = NOTHING_BEHIND },
+	{ "system.shutdown.grace", DURATION(shutdown_grace_ns,
+	    10 * SECOND, 0, GRACE_MAX) },
 	{ "system.logLevel", .type = &type_level, AT(log_level),
 	    .def = LOG_DEBUG },
 	{ "system.apiServer.enabled", BOOL(api_server.enabled, false) },
@@ -497,6 +521,8 @@ static const struct option options[] = {
 	    U32(terminate_orphans.check_interval_s, 10, 0, 86400) },
 	{ "terminateOrphans.exclude", .type = &type_patterns,
 	    AT(terminate_orphans.exclude) },
+	{ "terminateOrphans.escalateAfter",
+	    DURATION(terminate_orphans.escalate_after_ns, 0, 0, 24 * HOUR) },
 	{ "reapZombies.enabled", BOOL(reap_zombies.enabled, true) },
 	{ "shells.detachedTTL", DURATION(shells.detached_ttl_ns, 30 * MINUTE,
 	    0, INT64_MAX), .flags = EMPTY_IS_DEFAULT },

@@ -60,9 +60,11 @@ struct conf {
 	struct {
 		bool	 enabled;
 		uint32_t check_interval_s;	/* 0: off */
-		char	**exclude;		/* regular expressions */
-		size_t	 nexclude;
+		char	**exclude;		/* POSIX extended regular */
+		size_t	 nexclude;		/* expressions, valid ones */
+		int64_t	 escalate_after_ns;	/* ours; 0: never SIGKILL */
 	} terminate_orphans;
+	int64_t	 shutdown_grace_ns;		/* ours */
 	struct {
 		bool	 enabled;
 	} reap_zombies;
@@ -98,5 +100,8 @@ void	 conf_finish(struct conf *c);
 int	 conf_load(struct conf *c, const char *path, char *err, size_t errlen);
 int	 conf_parse(struct conf *c, const char *name, const void *text,
 	    size_t n, char *err, size_t errlen);
+
+/* 0, or -EINVAL with why, terminated: not an extended regular expression. */
+int	 conf_pattern_check(const char *pattern, char *why, size_t whylen);
 
 #endif

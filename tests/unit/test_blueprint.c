@@ -143,6 +143,39 @@ what_is_missing_is_empty(void **state)
 }
 
 static void
+weakness_5_a_bad_pattern_is_left_out_and_told(void **state)
+{
+	struct blueprint	*b;
+	char			 text[1024] = "blueprint: {k8shelld: "
+				    "{ignoreOrphans: [";
+	size_t			 i;
+
+	(void)state;
+	b = parse("blueprint:\n  k8shelld:\n    ignoreOrphans:\n"
+	    "    - ^tmux\n    - \"a(\"\n    - {}\n    - ''\n"
+	    "    - gpg-agent|ssh-agent\n");
+	assert_int_equal(b->nignore_orphans, 2);
+	assert_string_equal(b->ignore_orphans[0], "^tmux");
+	assert_string_equal(b->ignore_orphans[1], "gpg-agent|ssh-agent");
+	assert_int_equal(b->warnings, 3);
+	assert_non_null(strstr(warned, ":5:7:"));
+	assert_non_null(strstr(warned, ":6:7:"));
+	assert_non_null(strstr(warned, ":7:7:"));
+	blueprint_destroy(b);
+	b = parse("blueprint: {k8shelld: {ignoreOrphans: tmux}}");
+	assert_int_equal(b->nignore_orphans, 0);
+	assert_int_equal(b->warnings, 1);
+	blueprint_destroy(b);
+	for (i = 0; i <= BLUEPRINT_PATTERNS_MAX; i++)
+		strcat(text, "x, ");
+	strcat(text, "]}}");
+	b = parse(text);
+	assert_int_equal(b->nignore_orphans, BLUEPRINT_PATTERNS_MAX);
+	assert_int_equal(b->warnings, 1);
+	blueprint_destroy(b);
+}
+
+static void
 W37_one_bad_field_leaves_the_others(void **state)
 {
 	struct blueprint	*b;
@@ -370,6 +403,7 @@ main(void)
 	const struct CMUnitTest	tests[] = {
 		cmocka_unit_test(the_file_of_the_provisioner_is_read_whole),
 		cmocka_unit_test(what_is_missing_is_empty),
+		cmocka_unit_test(weakness_5_a_bad_pattern_is_left_out_and_told),
 		cmocka_unit_test(W37_one_bad_field_leaves_the_others),
 		cmocka_unit_test(W37_text_that_is_no_YAML_is_kept_as_it_was),
 		cmocka_unit_test(storages_are_limited),

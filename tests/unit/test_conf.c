@@ -74,6 +74,8 @@ assert_defaults(const struct conf *c)
 	assert_true(c->terminate_orphans.enabled);
 	assert_int_equal(c->terminate_orphans.check_interval_s, 10);
 	assert_int_equal(c->terminate_orphans.nexclude, 0);
+	assert_int_equal(c->terminate_orphans.escalate_after_ns, 0);
+	assert_int_equal(c->shutdown_grace_ns, INT64_C(10000000000));
 	assert_true(c->reap_zombies.enabled);
 	assert_int_equal(c->shells.detached_ttl_ns, 1800 * SECOND);
 	assert_false(c->shells.allow_unlimited_ttl);
@@ -308,6 +310,25 @@ wrong_bools_are_errors(void **state)
 	    "saToken.enabled: expected true or false, got a mapping");
 	bad("saToken: {enabled: tru\x7e}", "config.yaml:1:20: "
 	    "saToken.enabled: expected true or false, got \"tru~\"");
+}
+
+static void
+weakness_5_a_bad_pattern_is_an_error_with_its_place(void **state)
+{
+	(void)state;
+	bad("terminateOrphans:\n exclude: [sshd, 'a(b']",
+	    "config.yaml:2:18: terminateOrphans.exclude[1]: expected an "
+	    "extended regular expression (Unmatched ( or \\(), got \"a(b\"");
+	bad("terminateOrphans: {exclude: ['[a']}",
+	    "config.yaml:1:30: terminateOrphans.exclude[0]: expected an "
+	    "extended regular expression (Unmatched [, [^, [:, [., or [=), "
+	    "got \"[a\"");
+	bad("terminateOrphans: {escalateAfter: 25h}",
+	    "config.yaml:1:35: terminateOrphans.escalateAfter: expected a "
+	    "duration from 0s to 24h0m0s, got \"25h\"");
+	bad("system: {shutdown: {grace: 17s}}", "config.yaml:1:28: "
+	    "system.shutdown.grace: expected a duration from 0s to 16s, "
+	    "got \"17s\"");
 }
 
 static void
@@ -587,6 +608,7 @@ main(void)
 		cmocka_unit_test(what_can_not_work_warns),
 		cmocka_unit_test(bools_are_those_of_go_yaml),
 		cmocka_unit_test(wrong_bools_are_errors),
+		cmocka_unit_test(weakness_5_a_bad_pattern_is_an_error_with_its_place),
 		cmocka_unit_test(integers_hold_their_range),
 		cmocka_unit_test(other_ways_to_write_integers_are_errors),
 		cmocka_unit_test(ttl_empty_is_thirty_minutes_and_zero_is_never),
