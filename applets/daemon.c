@@ -11,7 +11,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "applets/daemon_impl.h"
 #include "applets/rundir.h"
+#include "applets/stop.h"
 #include "auth/gate.h"
 #include "auth/identity.h"
 #include "auth/oidc.h"
@@ -28,6 +30,7 @@
 #include "net/h2.h"
 #include "net/listen.h"
 #include "net/tls.h"
+#include "proc/orphan.h"
 #include "proc/reap.h"
 #include "rpc/server.h"
 #include "svc/rest.h"
@@ -36,50 +39,11 @@
 #include "workspace/monitor.h"
 #include "workspace/session.h"
 #include "workspace/stream.h"
-#include "workspace/task.h"
 
-#define COMPONENT	"k8shelld"
 #define CONFIG_PATH	"/etc/k8shell/config.yaml"
 #define BLUEPRINT_PATH	"/etc/k8shell/blueprint.yaml"
 #define SA_DIR		"/var/run/secrets/kubernetes.io/serviceaccount"
-#define PATH_LEN	4096
-#define STOP_GRACE_MS	10000	/* of the pod's 30 s */
-#define STOP_POLL_MS	50
-#define STOP_KILL_MS	(TASK_HANGUP_MS + 1000)	/* SIGHUP, SIGKILL, reap */
 #define NOFILE_WANTED	65536u	/* sockets, PTYs and pipes of all sessions */
-
-struct daemon {
-	const struct daemon_options *opt;	/* borrowed */
-	struct conf		 conf;
-	struct h2_limits	 limits;
-	struct loop		*loop;
-	struct sig		*sig;
-	struct reap		*reap;
-	struct loop_task	 reap_again;
-	struct identity		*identity;
-	struct oidc		*oidc;
-	struct gate		*gate;
-	struct streams		*streams;
-	struct sessions		*sessions;
-	struct jobs		*jobs;
-	struct logring		*logs;		/* NULL: no memory */
-	struct blueprint	*blueprint;	/* NULL: none */
-	struct monitor		*monitor;
-	struct svc		 svc;
-	struct grpc_server	*server;
-	struct rest		*rest;
-	struct tls_identity	*tls;		/* NULL: plaintext */
-	struct certwatch	*certwatch;
-	struct listener		*tcp, *local;
-	char			 run_dir[PATH_LEN], token_file[PATH_LEN];
-	char			 rest_path[PATH_LEN];
-	char			 own_namespace[64];
-	char			 auth[64];	/* ways in, svc.h */
-	enum { RUNNING, DRAINING, ENDING } state;
-	struct loop_timer	 stop_timer;
-	uint64_t		 stop_deadline;
-	char			 err[CONF_ERROR_MAX];
-};
 
 static const struct grpc_service *const services[] = {
 	&svc_system, &svc_ssh, &svc_app, &svc_command,
@@ -203,6 +167,43 @@ harden(struct daemon *d)
 		    "us as a subreaper only");
 	if (d->conf.reap_zombies.enabled)
 		(void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+}
+
+/* Whether a process that names it in its environment is still wanted. */
+static bool
+owner_lives(void *arg, const char *name, const char *value)
+{
+	struct daemon	*d = arg;
+
+	(void)name;
+	return session_by_id(d->sessions, value) != NULL;
+}
+
+/* Without it only tidiness is lost. */
+static void
+start_orphans(struct daemon *d)
+{
+	static const char *const names[] = { "K8SHELL_SESSION_ID", NULL };
+	const struct blueprint	*b = d->blueprint;
+	struct orphan_options	 o = {
+		.interval_ms = d->conf.terminate_orphans.check_interval_s *
+		    1000,
+		.escalate_ms = (uint32_t)
+		    (d->conf.terminate_orphans.escalate_after_ns / 1000000),
+		.exclude = d->conf.terminate_orphans.exclude,
+		.nexclude = d->conf.terminate_orphans.nexclude,
+		.exclude_more = b != NULL ? b->ignore_orphans : NULL,
+		.nexclude_more = b != NULL ? b->nignore_orphans : 0,
+		.names = names, .lives = owner_lives, .arg = d,
+	};
+	int			 r;
+
+	if (!d->conf.terminate_orphans.enabled || o.interval_ms == 0)
+		return;
+	r = orphans_create(&d->orphans, d->loop, d->reap, &o);
+	if (r < 0)
+		log_error(COMPONENT, "orphans are not looked for: %s",
+		    strerror(-r));
 }
 
 /* ---- authentication ---- */
@@ -433,6 +434,8 @@ start_rest(struct daemon *d)
 		.owner_uid = d->identity->uid,
 		.make_dir = !own, .svc = &d->svc, .conf = &d->conf,
 		.server = &d->server,
+		.stop = d->opt->standalone ? daemon_stop_request : NULL,
+		.stop_arg = d,
 	};
 	int			 r;
 
@@ -470,72 +473,7 @@ make_run_dir(struct daemon *d)
 	return 0;
 }
 
-/* ---- stopping ---- */
-
-/*
- * Shells are hung up at once: nobody types into a pod that stops.  Commands
- * may finish within the grace (DRAINING); then every call is ended, and the
- * processes behind them are hung up and killed (ENDING).
- */
-static void
-end_calls(struct daemon *d)
-{
-	d->state = ENDING;
-	d->stop_deadline = loop_now(d->loop) + STOP_KILL_MS;
-	grpc_server_destroy(d->server);
-	d->server = NULL;
-	rest_destroy(d->rest);
-	d->rest = NULL;
-	monitor_destroy(d->monitor);
-	d->monitor = NULL;
-	sessions_destroy(d->sessions);
-	d->sessions = NULL;
-	jobs_destroy(d->jobs);
-	d->jobs = NULL;
-}
-
-static void
-on_stop_timer(void *arg)
-{
-	struct daemon	*d = arg;
-	uint64_t	 now = loop_now(d->loop);
-
-	if (d->state == DRAINING && ((grpc_server_drained(d->server) &&
-	    rest_drained(d->rest) && jobs_count(d->jobs) == 0) ||
-	    now >= d->stop_deadline))
-		end_calls(d);
-	if (d->state == ENDING &&
-	    (reap_watched(d->reap) == 0 || now >= d->stop_deadline))
-		loop_stop(d->loop);
-	else
-		loop_timer_set(d->loop, &d->stop_timer, now + STOP_POLL_MS);
-}
-
-static void
-stop(struct daemon *d, int signo)
-{
-	if (d->state != RUNNING) {
-		log_info(COMPONENT, "%s again: not waiting for running calls",
-		    strsignal(signo));
-		d->stop_deadline = 0;
-		on_stop_timer(d);
-		return;
-	}
-	log_info(COMPONENT, "%s: stopping, %d s for running calls",
-	    strsignal(signo), STOP_GRACE_MS / 1000);
-	d->state = DRAINING;
-	listener_destroy(d->tcp);
-	listener_destroy(d->local);
-	d->tcp = d->local = NULL;
-	rest_stop(d->rest);
-	grpc_server_shutdown(d->server);
-	if (d->logs != NULL)
-		logring_end(d->logs);
-	sessions_hangup(d->sessions);
-	jobs_stop(d->jobs, TREEKILL_GRACE_MS);
-	d->stop_deadline = loop_now(d->loop) + STOP_GRACE_MS;
-	on_stop_timer(d);
-}
+/* ---- signals ---- */
 
 static void
 on_signal(void *arg, int signo)
@@ -548,7 +486,7 @@ on_signal(void *arg, int signo)
 		break;
 	case SIGTERM:
 	case SIGINT:
-		stop(d, signo);
+		daemon_stop(d, strsignal(signo));
 		break;
 	default:
 		log_info(COMPONENT, "%s ignored", strsignal(signo));
@@ -590,8 +528,7 @@ start_core(struct daemon *d)
 	sessions_on_end(d->sessions, on_session_end, d->jobs);
 	d->reap_again.fn = reap_turn;
 	d->reap_again.arg = d;
-	d->stop_timer.fn = on_stop_timer;
-	d->stop_timer.arg = d;
+	daemon_stop_init(d);
 	return 0;
 }
 
@@ -651,6 +588,7 @@ start(struct daemon *d)
 	if (start_rest(d) < 0 || listen_on_socket(d) < 0 ||
 	    listen_on_tcp(d) < 0)
 		return -1;
+	start_orphans(d);
 	reap_turn(d);		/* children from before the loop */
 	return 0;
 }
@@ -658,6 +596,8 @@ start(struct daemon *d)
 static void
 finish(struct daemon *d)
 {
+	stop_destroy(d->stop);
+	orphans_destroy(d->orphans);
 	listener_destroy(d->tcp);
 	listener_destroy(d->local);
 	certwatch_destroy(d->certwatch);

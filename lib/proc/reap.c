@@ -289,6 +289,12 @@ reap_watched(const struct reap *r)
 	return r->count;
 }
 
+bool
+reap_is_watched(const struct reap *r, pid_t pid)
+{
+	return entry_find(r, pid) != NULL;
+}
+
 uint64_t
 reap_adopted(const struct reap *r)
 {

@@ -73,6 +73,7 @@ bool	 reap_has_ended(pid_t pid);
 unsigned reap_run(struct reap *r);
 
 size_t	 reap_watched(const struct reap *r);	/* children still owned */
+bool	 reap_is_watched(const struct reap *r, pid_t pid);
 uint64_t reap_adopted(const struct reap *r);	/* collected orphans so far */
 
 /* Shell's way: status, or 128 + signal number (EX-03). */
