@@ -238,7 +238,10 @@ kbox_shutdown(struct kbox *k)
 		    "nothing done; --yes deletes without a question");
 	r = call(k, "POST", kbox_printf(k, KBOX_API "/shutdown?action=%s",
 	    del ? "delete" : "stop"), NULL, &a);
-	if (r == KBOX_OK)
+	if (r == KBOX_OK && a.status == 202)	/* a standalone daemon */
+		printf("The daemon is stopping: shells are hung up, commands "
+		    "may finish.\n");
+	else if (r == KBOX_OK)
 		printf("The workspace will be %s.\n", del ? "deleted" :
 		    "stopped");
 	return r;

@@ -44,6 +44,9 @@ struct rest_options {
 	const struct conf *conf;
 	struct grpc_server *const *server;	/* *server NULL: gone */
 	uint32_t	 idle_ms;	/* 0: REST_IDLE_MS */
+	void		(*stop)(void *arg); /* the daemon, soon; NULL: that is
+					 * the API server's business */
+	void		*stop_arg;
 };
 
 /* NULL: out of memory.  A socket that can't be made yet is no failure. */

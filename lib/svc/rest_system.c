@@ -171,6 +171,20 @@ rest_upstream(struct rest_conn *c)
 		    "version of the daemon");
 }
 
+/* Nobody is above a standalone daemon: it ends itself. */
+static void
+stop_daemon(struct rest_conn *c)
+{
+	struct json_out	o;
+
+	json_out_init(&o, &c->answer);
+	json_put_object(&o, NULL);
+	json_put_string(&o, "status", "stopping");
+	json_put_end(&o, '}');
+	rest_json(c, 202, &o);
+	c->rest->opt.stop(c->rest->opt.stop_arg);
+}
+
 void
 rest_shutdown(struct rest_conn *c)
 {
@@ -180,6 +194,11 @@ rest_shutdown(struct rest_conn *c)
 	if (r < 0 || (r == 1 && strcmp(action, "stop") != 0 &&
 	    strcmp(action, "delete") != 0))
 		rest_error(c, 400, "action is neither stop nor delete");
-	else
+	else if (c->rest->opt.stop == NULL)
 		rest_upstream(c);
+	else if (r == 1 && action[0] == 'd')
+		rest_error(c, 400, "a standalone daemon can be stopped, not "
+		    "deleted");
+	else
+		stop_daemon(c);
 }

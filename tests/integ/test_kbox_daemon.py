@@ -273,7 +273,7 @@ def test_what_the_daemon_says_of_itself(daemon, kbox):
     assert good(kbox("splash")).endswith("\n")
     assert good(kbox("init-status")) == "No init scripts are registered.\n"
     assert good(kbox("apps")).startswith("NAME")
-    for command in ("last", "credentials git", "shutdown"):
+    for command in ("last", "credentials git"):
         bad(kbox(*command.split()), 5, "API server")
 
 

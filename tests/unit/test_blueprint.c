@@ -146,9 +146,8 @@ static void
 weakness_5_a_bad_pattern_is_left_out_and_told(void **state)
 {
 	struct blueprint	*b;
-	char			 text[1024] = "blueprint: {k8shelld: "
-				    "{ignoreOrphans: [";
-	size_t			 i;
+	char			 text[1024];
+	size_t			 i, n;
 
 	(void)state;
 	b = parse("blueprint:\n  k8shelld:\n    ignoreOrphans:\n"
@@ -166,9 +165,11 @@ weakness_5_a_bad_pattern_is_left_out_and_told(void **state)
 	assert_int_equal(b->nignore_orphans, 0);
 	assert_int_equal(b->warnings, 1);
 	blueprint_destroy(b);
+	n = (size_t)snprintf(text, sizeof text,
+	    "blueprint: {k8shelld: {ignoreOrphans: [");
 	for (i = 0; i <= BLUEPRINT_PATTERNS_MAX; i++)
-		strcat(text, "x, ");
-	strcat(text, "]}}");
+		n += (size_t)snprintf(text + n, sizeof text - n, "x, ");
+	snprintf(text + n, sizeof text - n, "]}}");
 	b = parse(text);
 	assert_int_equal(b->nignore_orphans, BLUEPRINT_PATTERNS_MAX);
 	assert_int_equal(b->warnings, 1);

@@ -1,0 +1,199 @@
+"""The end of the daemon: who is asked, who is waited for, who is killed."""
+
+import os
+import re
+import signal
+import subprocess
+
+import pytest
+
+import harness
+import rest
+from harness import Talk, ssh
+from test_kbox import bad, call, good
+
+GRACE = harness.CONFIG + "  shutdown:\n    grace: %s\n"
+PID_1 = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
+
+# A daemon of the old school that nothing but SIGKILL ends.
+STUBBORN = ("trap '' TERM HUP INT; (setsid env -i sh -c "
+            "\"trap '' TERM HUP INT; while :; do sleep 1000; done\" "
+            ">/dev/null 2>&1 </dev/null &); echo up")
+
+
+def of_user():
+    return harness.processes(uid=harness.UID)
+
+
+def begin(stub, command, id):
+    t = Talk(stub, "Exec", id)
+    t.send(command_details=ssh.CommandDetails(command=command))
+    t.expect(b"up")
+    return t
+
+
+def ended(d, status=0, deadline=28):
+    assert d.proc.wait(deadline) == status, d.log()
+
+
+@pytest.mark.parametrize("wrapper", [[], PID_1], ids=["subreaper", "pid1"])
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT])
+def test_B7_who_ignores_everything_is_killed_and_nobody_is_left(start, wrapper,
+                                                                sig):
+    d = start(config=GRACE % "500ms", wrapper=wrapper)
+    with d.stub() as stub:
+        assert stub.exec(STUBBORN).out == b"up\n"
+        t = Talk(stub, "Shell", "sh-b7-1").start()
+        t.type("trap '' HUP TERM; sleep 1000 & echo u''p\n")
+        t.expect("up")
+        before = of_user()
+        assert len(before) >= 4
+        os.kill(d.pid, sig)
+        ended(d)
+    assert not set(before) & set(of_user())
+    assert re.search(r"stopping: \d+ processes left: SIGTERM, in 500 ms",
+                     d.log())
+    assert "some had to be killed" in d.log()
+    assert " INF stopped " in d.log().splitlines()[-1]
+
+
+def test_shutdown_9_who_is_polite_has_his_say(start):
+    """A daemonized server gets SIGTERM and the time to save its data."""
+    d = start(config=GRACE % "5s")
+    saved = "/tmp/k8shell-saved.%d" % d.pid
+    server = ("(setsid sh -c \"trap 'sleep 0.3; echo yes >%s; exit' TERM; "
+              "while :; do sleep 0.1; done\" >/dev/null 2>&1 </dev/null &);"
+              "echo up" % saved)
+    try:
+        with d.stub() as stub:
+            stub.exec(server)
+            os.kill(d.pid, signal.SIGTERM)
+            ended(d)
+        with open(saved) as f:
+            assert f.read() == "yes\n"
+    finally:
+        if os.path.exists(saved):
+            os.unlink(saved)
+    assert "had to be killed" not in d.log()
+    assert not of_user()
+
+
+def test_a_running_command_may_finish_and_its_code_arrives(start):
+    d = start(config=GRACE % "10s")
+    with d.stub() as stub:
+        t = begin(stub, "echo up; sleep 1; echo done; exit 7", "ex-fin-1")
+        s = Talk(stub, "Shell", "sh-fin-1").start()
+        s.type("echo u''p\n")
+        s.expect("up")
+        os.kill(d.pid, signal.SIGTERM)
+        s.finish()                      # hung up at once
+        t.finish()
+        assert t.out == b"up\ndone\n"
+        assert t.messages[-1].exit_code == 7
+        ended(d)
+
+
+def test_T22_a_second_signal_kills_at_once(start):
+    d = start(config=GRACE % "16s")
+    with d.stub() as stub:
+        begin(stub, "trap '' TERM HUP; echo up; while :; do sleep 1; done",
+              "ex-2nd-1")
+        os.kill(d.pid, signal.SIGTERM)
+        harness.eventually(lambda: "1 commands" in d.log(), "progress")
+        os.kill(d.pid, signal.SIGTERM)
+        ended(d)
+    assert "in 0 ms SIGKILL" in d.log()
+    assert not of_user()
+
+
+def test_T22_a_third_signal_shortens_the_second_part(start):
+    d = start(config=GRACE % "16s")
+    with d.stub() as stub:
+        stub.exec(STUBBORN)
+        os.kill(d.pid, signal.SIGTERM)
+        harness.eventually(lambda: "in 5000 ms SIGKILL" in d.log(), "sweep")
+        os.kill(d.pid, signal.SIGINT)
+        ended(d)
+    assert "again: not waiting" in d.log()
+    assert not of_user()
+
+
+def test_T22_other_signals_do_not_end_process_1(start):
+    d = start(wrapper=PID_1)
+    for sig in (signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE, signal.SIGUSR1,
+                signal.SIGUSR2):
+        os.kill(d.pid, sig)
+    with d.stub() as stub:
+        r = stub.exec("for s in HUP CHLD PIPE USR1 USR2; do kill -$s 1; done;"
+                      "echo here")
+        assert r.out == b"here\n"
+    os.kill(d.pid, signal.SIGTERM)
+    ended(d)
+
+
+def test_shutdown_6_nobody_outside_is_touched(start):
+    """What lives beside us in the PID namespace is not ours to end."""
+    beside = subprocess.Popen(["sleep", "1000"], user=harness.UID,
+                              start_new_session=True)
+    try:
+        d = start(config=GRACE % "0s")
+        with d.stub() as stub:
+            stub.exec(STUBBORN)
+            os.kill(d.pid, signal.SIGTERM)
+            ended(d)
+        assert of_user() == [beside.pid]
+        assert beside.poll() is None
+    finally:
+        beside.kill()
+        beside.wait()
+
+
+@pytest.fixture
+def standalone(tmp_path):
+    os.chmod(tmp_path, 0o777)
+    for parent in list(tmp_path.parents)[:3]:
+        if str(parent).startswith("/tmp/"):
+            os.chmod(parent, 0o755)
+    d = harness.Daemon(tmp_path, config=None, user=harness.UID,
+                       env={"HOME": "/tmp"})
+    yield d
+    d.stop()
+
+
+def kbox(d, *args):
+    return call(harness.BINARY, "kbox", "--run-dir", d.run_dir, *args)
+
+
+def test_kbox_shutdown_ends_a_standalone_daemon_and_all_it_started(standalone):
+    d = standalone
+    with d.stub() as stub:
+        assert stub.exec("(setsid env -i sleep 1000 >/dev/null 2>&1 &);"
+                         "echo up").out == b"up\n"
+        t = Talk(stub, "Shell", "sh-sd-1").start()
+        t.type("sleep 1000 & echo u''p\n")
+        t.expect("up")
+        assert len(of_user()) >= 4
+        assert "stopping" in good(kbox(d, "shutdown"))
+        t.finish()
+        ended(d)
+    assert not of_user()
+    assert not os.path.exists(os.path.join(d.run_dir, "k8shelld.sock"))
+    bad(kbox(d, "shutdown"), 4, "is k8shelld running?")
+
+
+def test_shutdown_over_rest(standalone):
+    d = standalone
+    r = rest.ask(d.rest_sock, "POST", rest.API + "/shutdown?action=delete")
+    assert r.status == 400 and "stopped, not deleted" in r.text
+    r = rest.ask(d.rest_sock, "POST", rest.API + "/shutdown?action=x")
+    assert r.status == 400
+    r = rest.ask(d.rest_sock, "POST", rest.API + "/shutdown")
+    assert r.status == 202 and r.json == {"status": "stopping"}
+    ended(d)
+
+
+def test_on_the_platform_shutdown_is_the_api_servers_business(start):
+    d = start()
+    r = rest.ask(d.rest_sock, "POST", rest.API + "/shutdown")
+    assert r.status == 503 and "API server" in r.text
+    assert d.proc.poll() is None
