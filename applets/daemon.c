@@ -169,21 +169,28 @@ harden(struct daemon *d)
 		(void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 }
 
+static const char	job_variable[] = "K8SHELL_JOB_ID";
+
 /* Whether a process that names it in its environment is still wanted. */
 static bool
 owner_lives(void *arg, const char *name, const char *value)
 {
 	struct daemon	*d = arg;
+	struct job	*job;
 
-	(void)name;
-	return session_by_id(d->sessions, value) != NULL;
+	if (strcmp(name, job_variable) != 0)
+		return session_by_id(d->sessions, value) != NULL;
+	job = job_find(d->jobs, value);	/* below us: its shim was killed */
+	return job != NULL && !job_terminal(job);
 }
 
 /* Without it only tidiness is lost. */
 static void
 start_orphans(struct daemon *d)
 {
-	static const char *const names[] = { "K8SHELL_SESSION_ID", NULL };
+	static const char *const names[] = {
+		job_variable, "K8SHELL_SESSION_ID", NULL
+	};
 	const struct blueprint	*b = d->blueprint;
 	struct orphan_options	 o = {
 		.interval_ms = d->conf.terminate_orphans.check_interval_s *
