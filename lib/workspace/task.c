@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "workspace/hangup.h"
 #include "workspace/task.h"
 
 #define PIECE_MAX	(4u * 1024 * 1024)	/* one message */
@@ -365,22 +366,6 @@ on_ready(void *arg, unsigned ready)
 
 /* -- the process ----------------------------------------------------------- */
 
-/*
- * The leader is alive or a zombie, so the group is its own; the terminal's
- * foreground job may be another one.
- */
-static void
-send_hangup(struct task *t)
-{
-	pid_t	fg = t->pty ? tty_foreground(t->out.io.fd) : 0;
-
-	child_signal_group(t->child, SIGHUP);
-	if (fg <= 0 || fg == child_pid(t->child))
-		return;
-	kill(-fg, SIGHUP);
-	kill(-fg, SIGCONT);
-}
-
 static void
 on_kill(void *arg)
 {
@@ -394,7 +379,9 @@ hang_up(struct task *t)
 {
 	if (t->state == RUNNING) {
 		input_flush(t);			/* SH-13 */
-		send_hangup(t);
+		if (child_shim(t->child) != 0 || hangup_session(t->loop,
+		    child_pid(t->child)) < 0)
+			child_signal_group(t->child, SIGHUP);
 	}
 	close_all(t);
 }
@@ -444,8 +431,10 @@ on_exited(void *arg, const struct reap_exit *e)
 		return;
 	t->exit = *e;
 	/* Who was just being forked may have missed the hang-up. */
-	if (t->hung_up || (t->pty && t->state == RUNNING))
+	if (t->hung_up || (t->pty && t->state == RUNNING)) {
 		child_signal_group(t->child, SIGHUP);
+		hangup_group(t->loop, child_pid(t->child));
+	}
 	if (t->hung_up || t->state == FAILED) {
 		finish(t);
 		return;

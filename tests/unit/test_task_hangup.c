@@ -94,6 +94,106 @@ SH_10_who_ignores_a_hangup_is_killed(void **state)
 	spin_finish(&s);
 }
 
+/* Says its pid, and lives through SIGHUP. */
+#define HANDLER(mark)							\
+	"sh -c 'trap : HUP; echo $$ " mark "; while :; do sleep 0.2; done'"
+
+/* The number in front of a mark; waits for it. */
+static pid_t
+pid_of(struct job *j, const char *mark)
+{
+	const char	*p;
+
+	job_await(j, mark);
+	for (p = strstr(j->out, mark) - 1; p > j->out && p[-1] >= '0' &&
+	    p[-1] <= '9'; p--)
+		continue;
+	return (pid_t)strtol(p, NULL, 10);
+}
+
+static void
+EX_16_jobs_of_the_session_in_groups_of_their_own_go_too(void **state)
+{
+	static const enum child_io kinds[] = { CHILD_STREAMS, CHILD_PTY };
+	struct spin	s;
+	struct job	j;
+	pid_t		deaf, below, stays, nohup;
+	size_t		i;
+
+	(void)state;
+	spin_init(&s, true);
+	for (i = 0; i < ARRAY_LEN(kinds); i++) {
+		job_start(&j, &s, kinds[i], "set -m; " HANDLER("deaf") " & "
+		    "sh -c 'sleep 1000 & echo $! below; wait' & "
+		    "setsid " HANDLER("stays") " & "
+		    "(trap '' HUP; echo $(exec sh -c 'echo $PPID') nohup; "
+		    "exec sleep 1000 >/dev/null 2>&1) & wait");
+		deaf = pid_of(&j, " deaf");
+		below = pid_of(&j, " below");
+		stays = pid_of(&j, " stays");
+		nohup = pid_of(&j, " nohup");
+		task_hangup(j.task, job_on_gone, &j);
+		spin_until(&s, &j.gone);
+		spin_poll(&s, run_is_gone, &below);
+		spin_poll(&s, run_is_gone, &deaf);
+		assert_int_equal(kill(stays, SIGKILL), 0);
+		assert_int_equal(kill(nohup, SIGKILL), 0);
+		spin_poll(&s, run_is_gone, &stays);
+		spin_poll(&s, run_is_gone, &nohup);
+		job_free(&j);
+	}
+	spin_finish(&s);
+}
+
+static void
+EX_16_a_child_of_a_thread_goes_too(void **state)
+{
+	static const char *const script = "exec python3 -c '"
+	    "import os, signal, subprocess, threading, time\n"
+	    "def run():\n"
+	    "  p = subprocess.Popen([\"sleep\", \"1000\"], process_group=0)"
+	    "\n  print(p.pid, \"thread\", flush=True)\n  time.sleep(1000)\n"
+	    "threading.Thread(target=run).start()'";
+	struct spin	s;
+	struct job	j;
+	pid_t		pid;
+
+	(void)state;
+	spin_init(&s, true);
+	job_start(&j, &s, CHILD_STREAMS, script);
+	pid = pid_of(&j, " thread");
+	task_hangup(j.task, job_on_gone, &j);
+	spin_until(&s, &j.gone);
+	spin_poll(&s, run_is_gone, &pid);
+	job_free(&j);
+	spin_finish(&s);
+}
+
+static void
+a_shell_that_ends_takes_its_group_along_even_who_is_slow(void **state)
+{
+	struct spin	s;
+	struct job	j;
+	pid_t		deaf, own;
+
+	(void)state;
+	spin_init(&s, true);
+	/* Without job control they are in its group; with it, not. */
+	job_start(&j, &s, CHILD_PTY, HANDLER("deaf") " & set -m; "
+	    HANDLER("own") " & read x; exit 0");
+	deaf = pid_of(&j, " deaf");
+	own = pid_of(&j, " own");
+	assert_int_equal(task_input(j.task, "\n", 1), 0);
+	spin_until(&s, &j.finished);
+	spin_poll(&s, run_is_gone, &deaf);
+	/* A job in the background is the orphan scanner's to judge. */
+	assert_int_equal(kill(own, SIGKILL), 0);
+	spin_poll(&s, run_is_gone, &own);
+	job_end(&j);
+	job_free(&j);
+	spin_finish(&s);
+}
+
 static void
 SH_13_accepted_input_is_written_before_the_hangup(void **state)
 {
@@ -254,6 +354,9 @@ main(void)
 		T(SH_10_EX_16_a_hangup_ends_the_group_but_not_nohup),
 		T(SH_10_the_foreground_job_of_a_shell_is_hung_up_too),
 		T(SH_10_who_ignores_a_hangup_is_killed),
+		T(EX_16_jobs_of_the_session_in_groups_of_their_own_go_too),
+		T(EX_16_a_child_of_a_thread_goes_too),
+		T(a_shell_that_ends_takes_its_group_along_even_who_is_slow),
 		T(SH_13_accepted_input_is_written_before_the_hangup),
 		T(SH_13_input_from_before_the_start_is_written_too),
 		T(a_hangup_during_the_start_takes_the_child_along),
