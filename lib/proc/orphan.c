@@ -22,6 +22,7 @@
 #define CMDLINE_MAX	32768
 #define STATUS_MAX	4096
 #define VALUE_MAX	129		/* the longest session id */
+#define SLICE		256		/* looked at in one turn of the loop */
 
 /*
  * Servers of remote editors: their clients come back to them, and not all of
@@ -77,6 +78,10 @@ struct orphans {
 	bool		 asking;
 	struct table	 known;
 	struct table	 found;		/* while a scan runs */
+	pid_t		*kid;		/* our children when it began */
+	size_t		 nkids, ckids, at;
+	bool		 gathering;
+	struct loop_timer slice;
 	pid_t		 group;		/* of whom we look below */
 	bool		 below;
 	uint64_t	 now_ticks;
@@ -273,19 +278,49 @@ consider(void *arg, pid_t pid)
 	return true;
 }
 
+static bool
+add_kid(void *arg, pid_t pid)
+{
+	struct orphans	*o = arg;
+	size_t		 cap = o->ckids > 0 ? o->ckids * 2 : 64;
+	pid_t		*mem;
+
+	if (o->nkids == o->ckids) {
+		mem = realloc(o->kid, cap * sizeof *mem);
+		if (mem == NULL)
+			return false;
+		o->kid = mem;
+		o->ckids = cap;
+	}
+	o->kid[o->nkids++] = pid;
+	return true;
+}
+
 static void
-gather(struct orphans *o)
+gather_begin(struct orphans *o)
 {
 	struct timespec	ts;
-	size_t		i;
 
 	clock_gettime(CLOCK_BOOTTIME, &ts);
 	o->now_ticks = (uint64_t)ts.tv_sec * (uint64_t)o->hz +
 	    (uint64_t)ts.tv_nsec / (1000000000u / (uint64_t)o->hz);
-	o->found.n = 0;
+	o->found.n = o->nkids = o->at = 0;
 	o->below = false;
-	if (procfs_children("", getpid(), consider, o) == -ENOSYS)
-		procfs_each("", consider, o);
+	if (procfs_children("", getpid(), add_kid, o) == -ENOSYS)
+		procfs_each("", add_kid, o);
+	o->gathering = true;
+}
+
+/* True at the end: ten thousand of them must not keep the loop waiting. */
+static bool
+gather_slice(struct orphans *o)
+{
+	size_t	i, end = o->nkids - o->at > SLICE ? o->at + SLICE : o->nkids;
+
+	while (o->at < end)
+		consider(o, o->kid[o->at++]);
+	if (o->at < o->nkids)
+		return false;
 	o->below = true;
 	for (i = 0; i < o->found.n; i++) {
 		o->group = o->found.k[i].pgid;
@@ -293,6 +328,8 @@ gather(struct orphans *o)
 	}
 	if (o->found.n > 0)
 		qsort(o->found.k, o->found.n, sizeof *o->found.k, compare);
+	o->gathering = false;
+	return true;
 }
 
 /* -- telling --------------------------------------------------------------- */
@@ -393,21 +430,32 @@ on_answer(void *arg, int r, const void *p, size_t n)
 	judge(o);
 }
 
-void
-orphans_scan(struct orphans *o)
+static void
+on_slice(void *arg)
 {
-	bool	ask = false;
-	size_t	i;
+	struct orphans	*o = arg;
+	bool		 ask = false;
+	size_t		 i;
 
-	if (o->asking)
+	if (!gather_slice(o)) {
+		loop_timer_set(o->loop, &o->slice, loop_now(o->loop));
 		return;
-	o->counts.scans++;
-	gather(o);
+	}
 	for (i = 0; i < o->found.n; i++)
 		ask |= o->found.k[i].verdict == UNKNOWN;
 	o->asking = ask && ask_start(&o->ask, look, o, ORPHAN_ASK_MS) == 0;
 	if (!o->asking)
 		judge(o);
+}
+
+void
+orphans_scan(struct orphans *o)
+{
+	if (o->asking || o->gathering)
+		return;
+	o->counts.scans++;
+	gather_begin(o);
+	on_slice(o);
 }
 
 static void
@@ -436,7 +484,8 @@ orphans_create(struct orphans **out, struct loop *l, struct reap *r,
 	o->opt = *opt;
 	o->hz = sysconf(_SC_CLK_TCK);
 	o->timer.fn = on_timer;
-	o->timer.arg = o;
+	o->slice.fn = on_slice;
+	o->timer.arg = o->slice.arg = o;
 	ask_init(&o->ask, l, r, ORPHAN_BATCH * sizeof(struct answer),
 	    on_answer, o);
 	if ((rc = add_patterns(o, opt)) < 0) {
@@ -454,10 +503,12 @@ orphans_destroy(struct orphans *o)
 	if (o == NULL)
 		return;
 	loop_timer_clear(&o->timer);
+	loop_timer_clear(&o->slice);
 	ask_finish(&o->ask);
 	while (o->npatterns > 0)
 		regfree(&o->pattern[--o->npatterns]);
 	free(o->pattern);
+	free(o->kid);
 	free(o->known.k);
 	free(o->found.k);
 	free(o);
