@@ -43,6 +43,7 @@
 #define CONFIG_PATH	"/etc/k8shell/config.yaml"
 #define BLUEPRINT_PATH	"/etc/k8shell/blueprint.yaml"
 #define SA_DIR		"/var/run/secrets/kubernetes.io/serviceaccount"
+#define REAP_PAUSE_MS	2
 #define NOFILE_WANTED	65536u	/* sockets, PTYs and pipes of all sessions */
 
 static const struct grpc_service *const services[] = {
@@ -135,13 +136,19 @@ load_identity(struct daemon *d)
 
 /* ---- process ---- */
 
+/*
+ * When thousands end at once, they all want the processor to do so, and who
+ * takes his share for collecting them has none left for a key press.  The dead
+ * can wait: one batch, and then we sleep a little.
+ */
 static void
 reap_turn(void *arg)
 {
 	struct daemon	*d = arg;
 
-	if (reap_run(d->reap) > 0)
-		loop_later(d->loop, &d->reap_again);
+	if (d->reap_again.loop == NULL && reap_run(d->reap) >= REAP_BATCH)
+		loop_timer_set(d->loop, &d->reap_again,
+		    loop_now(d->loop) + REAP_PAUSE_MS);
 }
 
 static void
@@ -622,8 +629,11 @@ finish(struct daemon *d)
 		oidc_destroy(d->oidc);
 	identity_destroy(d->identity);
 	tls_identity_unref(d->tls);
+	loop_timer_clear(&d->reap_again);
 	reap_destroy(d->reap);
 	sig_destroy(d->sig);
+	if (d->loop != NULL)
+		loop_drain(d->loop);	/* hangups see that all are gone */
 	loop_destroy(d->loop);
 	conf_finish(&d->conf);
 }

@@ -20,7 +20,7 @@ struct daemon {
 	struct loop		*loop;
 	struct sig		*sig;
 	struct reap		*reap;
-	struct loop_task	 reap_again;
+	struct loop_timer	 reap_again;
 	struct identity		*identity;
 	struct oidc		*oidc;
 	struct gate		*gate;

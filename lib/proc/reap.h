@@ -18,8 +18,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Collected per call: a fork bomb must not keep the loop from turning. */
-#define REAP_BATCH	1024u
+/* Collected per call: ten thousand that end must not keep the loop waiting. */
+#define REAP_BATCH	64u
 
 struct reap;
 

@@ -12,6 +12,7 @@ import pytest
 
 import harness
 import raw
+import rest
 from harness import Talk, ssh
 
 
@@ -169,6 +170,101 @@ def test_T21_orphans_are_collected_as_pid_1(start):
                       "done; sleep 0.2; echo done")
         assert r.out == b"done\n"
     harness.eventually(lambda: not harness.zombies_of(d.pid), "no zombies")
+
+
+ORPHANS = 10000
+
+
+@pytest.fixture(scope="module")
+def orphans():
+    source = os.path.join(os.path.dirname(__file__), "orphans.c")
+    with rest.public_folder() as folder:
+        binary = os.path.join(str(folder), "orphans")
+        subprocess.run(["gcc", "-static", "-O1", "-o", binary, source],
+                       check=True)
+        os.chmod(binary, 0o755)
+        yield binary
+
+
+def children_of(pid):
+    try:
+        with open("/proc/%d/task/%d/children" % (pid, pid)) as f:
+            return len(f.read().split())
+    except FileNotFoundError:
+        return 0
+
+
+class Control(threading.Thread):
+    """How long a machine this busy takes to echo a key without us."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.worst = 0.0
+        self.over = False
+
+    def run(self):
+        p = subprocess.Popen(["cat"], stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE, bufsize=0)
+        while not self.over:
+            begin = time.monotonic()
+            p.stdin.write(b"x")
+            p.stdout.read(1)
+            self.worst = max(self.worst, time.monotonic() - begin)
+            time.sleep(0.002)
+        p.stdin.close()
+        p.wait()
+
+
+@pytest.mark.parametrize("way", ["pid1", "subreaper"])
+def test_Z1_Z3_ten_thousand_orphans_end_at_once(start, orphans, way):
+    config = harness.CONFIG.replace("debug", "info")
+    d = pid1(start, config=config) if way == "pid1" else start(config=config)
+    codes, echoes = {}, []
+    with d.stub() as stub, d.stub() as keys:
+        t = Talk(stub, "Exec", "ex-z1-1")
+        t.send(command_details=ssh.CommandDetails(
+            command="%s %d" % (orphans, ORPHANS)))
+        t.expect(b"ready", deadline=60)
+        assert children_of(d.pid) >= ORPHANS
+        shell = Talk(keys, "Shell", "sh-z1-1").start()
+        shell.type("stty raw; echo r''aw; exec cat\n")
+        shell.expect("raw")
+
+        def await_status(i):
+            codes[i] = stub.exec("read x; exit %d" % (i + 1), input=b"go\n",
+                                 id="ex-z3-%d" % i).code
+
+        waiters = [threading.Thread(target=await_status, args=(i,))
+                   for i in range(20)]
+        control = Control()
+        control.start()
+        t.send(input=b"go\n")
+        for w in waiters:
+            w.start()
+        # The echo has to come while they are being collected, not behind.
+        left = children_of(d.pid)
+        while left > 50:
+            seen = bytes(shell.data).count(b"~")
+            begin = time.monotonic()
+            shell.type("~")
+            shell.wait(lambda: bytes(shell.data).count(b"~") > seen, "echo")
+            echoes.append((time.monotonic() - begin, left))
+            left = children_of(d.pid)
+        control.over = True
+        for w in waiters:
+            w.join()
+        t.finish()
+        assert t.messages[-1].exit_code == 0
+        control.join()
+        shell.cancel()
+    assert codes == {i: i + 1 for i in range(20)}
+    harness.eventually(lambda: not harness.zombies_of(d.pid), "no zombies",
+                       deadline=5)
+    assert echoes
+    print("%d echoes, worst %.1f ms; control %.1f ms" % (
+        len(echoes), max(e[0] for e in echoes) * 1e3, control.worst * 1e3))
+    if control.worst < 0.003:           # else the machine is too busy
+        assert max(e[0] for e in echoes) < 0.05
 
 
 def test_T22_signals_as_pid_1(start):
