@@ -1,5 +1,6 @@
 """The end of the daemon: who is asked, who is waited for, who is killed."""
 
+import json
 import os
 import re
 import signal
@@ -197,3 +198,36 @@ def test_on_the_platform_shutdown_is_the_api_servers_business(start):
     r = rest.ask(d.rest_sock, "POST", rest.API + "/shutdown")
     assert r.status == 503 and "API server" in r.text
     assert d.proc.poll() is None
+
+
+def start_job(d, **job):
+    r = rest.ask(d.rest_sock, "POST", rest.API + "/jobs", body=json.dumps(job))
+    assert r.status == 201, r.text
+    return r.json
+
+
+def test_B6_a_killed_daemon_takes_its_jobs_along(start):
+    d = start()
+    start_job(d, id="stubborn", command=STUBBORN + "; while :; do sleep 1; "
+              "done")
+    harness.eventually(lambda: len(of_user()) >= 4, "all run")
+    os.kill(d.pid, signal.SIGKILL)
+    harness.eventually(lambda: not of_user(), "the job is gone")
+
+
+def test_B7_jobs_get_sigterm_at_once_and_the_grace(start):
+    d = start(config=GRACE % "3s")
+    start_job(d, id="polite",
+              command="trap 'sleep 0.2; exit 0' TERM; while :; do sleep 0.1; "
+                      "done")
+    harness.eventually(of_user, "it runs")
+    os.kill(d.pid, signal.SIGTERM)
+    ended(d)
+    assert "had to be killed" not in d.log()
+    d = start(config=GRACE % "300ms")
+    start_job(d, id="stubborn", command=STUBBORN + "; while :; do sleep 1; "
+              "done")
+    harness.eventually(lambda: len(of_user()) >= 4, "all run")
+    os.kill(d.pid, signal.SIGTERM)
+    ended(d)
+    assert not of_user()
