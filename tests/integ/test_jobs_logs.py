@@ -4,6 +4,7 @@ import glob
 import hashlib
 import json
 import os
+import signal
 import socket
 import stat
 import threading
@@ -574,10 +575,8 @@ def test_a_home_that_hangs_costs_the_file_and_not_the_job(start, home):
     jobs = Jobs(d.rest_sock)
     first = jobs.start("echo up; sleep 100")
     harness.eventually(lambda: jobs.get(first)["log_file"], "a file")
-    writer = [p for p in harness.processes(uid=harness.UID)
-              if open("/proc/%d/comm" % p).read() == "k8shell-joblog\n"]
-    assert len(writer) == 1
-    os.kill(writer[0], 19)
+    writer = writer_pid()
+    os.kill(writer, signal.SIGSTOP)
     second = jobs.start(noise(3) + "; echo end")
     j = jobs.wait(second)
     assert j["exit_code"] == 0 and j["bytes_out"] == 3 * MiB + 4
@@ -586,8 +585,29 @@ def test_a_home_that_hangs_costs_the_file_and_not_the_job(start, home):
     third = jobs.start("echo fine")
     assert jobs.wait(third)["log_file"] == ""
     jobs.kill(first)
-    harness.eventually(lambda: not os.path.exists("/proc/%d" % writer[0]),
+    harness.eventually(lambda: not os.path.exists("/proc/%d" % writer),
                        "the writer is gone")
+
+
+def test_a_file_that_is_opened_late_is_told_all_the_same(start, home):
+    d = start()
+    jobs = Jobs(d.rest_sock)
+    first = jobs.start("echo up; sleep 100")
+    harness.eventually(lambda: jobs.get(first)["log_file"], "a file")
+    os.kill(writer_pid(), signal.SIGSTOP)
+    id = jobs.start("echo quick")
+    assert jobs.wait(id)["log_file"] == ""
+    os.kill(writer_pid(), signal.SIGCONT)
+    path = log_of(home, id)
+    harness.eventually(lambda: jobs.get(id)["log_file"] == path, "its name")
+    file_is(path, b"quick\n")
+
+
+def writer_pid():
+    found = [p for p in harness.processes(uid=harness.UID)
+             if open("/proc/%d/comm" % p).read() == "k8shell-joblog\n"]
+    assert len(found) == 1
+    return found[0]
 
 
 def test_a_writer_that_is_killed_costs_the_files(start):
@@ -595,9 +615,7 @@ def test_a_writer_that_is_killed_costs_the_files(start):
     jobs = Jobs(d.rest_sock)
     id = jobs.start("echo up; sleep 0.5; echo down")
     harness.eventually(lambda: jobs.get(id)["log_file"], "a file")
-    for p in harness.processes(uid=harness.UID):
-        if open("/proc/%d/comm" % p).read() == "k8shell-joblog\n":
-            os.kill(p, 9)
+    os.kill(writer_pid(), signal.SIGKILL)
     assert jobs.wait(id)["exit_code"] == 0
     assert jobs.get(id)["log_file"] == ""
     assert jobs.raw(id) == b"up\ndown\n"
@@ -608,8 +626,7 @@ def test_T8_the_writer_holds_nothing_a_user_could_read(start):
     jobs = Jobs(d.rest_sock)
     id = jobs.start("echo up; sleep 100")
     harness.eventually(lambda: jobs.get(id)["log_file"], "a file")
-    writer = [p for p in harness.processes(uid=harness.UID)
-              if open("/proc/%d/comm" % p).read() == "k8shell-joblog\n"][0]
+    writer = writer_pid()
     st = os.stat("/proc/%d/environ" % writer)
     assert st.st_uid == 0       # undumpable
     fds = os.listdir("/proc/%d/fd" % writer)
