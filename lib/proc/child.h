@@ -22,6 +22,7 @@
 
 #define CHILD_START_MS	5000	/* fork to exec; a hung home is given up */
 
+struct cgjob;
 struct rlimit;
 
 struct child_user {
@@ -57,6 +58,7 @@ struct child_spec {
 	uint16_t	 cols, rows;		/* PTY, set before exec */
 	bool		 strict_cwd;		/* cwd or nothing: no "/" */
 	const struct rlimit *nofile;		/* RLIMIT_NOFILE; NULL: ours */
+	const struct cgjob *cgroup;		/* entered if it can be; or NULL */
 	bool		 shim;			/* below one, see shim.h: it
 						 * costs a second fork */
 };

@@ -16,6 +16,7 @@
 
 #include "base/str.h"
 #include "loop/sig.h"
+#include "proc/cgjob.h"
 #include "proc/child.h"
 #include "proc/launch.h"
 
@@ -374,6 +375,8 @@ launch_run(const struct child_spec *spec, struct launch_plan *p,
 	int	cwd_err, r;
 
 	sig_restore();
+	if (spec->cgroup != NULL)
+		(void)cgjob_join(spec->cgroup->procs);
 	take_fds(fds);
 	if (setsid() == -1)
 		give_up(CHILD_FORK, errno, 0, 0);

@@ -90,6 +90,7 @@ job_unref(struct job *j)
 {
 	if (--j->refs > 0)
 		return;
+	(void)cgjob_close(&j->cgroup);
 	jobfile_forget(&j->file);
 	joblog_finish(&j->log);
 	free(j->command);
@@ -122,6 +123,12 @@ put_log(struct job *j, enum joblog_type type, const void *p, size_t n)
 }
 
 /* -- processes ------------------------------------------------------------- */
+
+int
+job_cgroup(const struct job *j)
+{
+	return j->cgroup.path[0] != '\0' ? j->cgroup.kill : -1;
+}
 
 void
 job_scope(const struct job *j, struct tree_scope *scope)
@@ -191,6 +198,8 @@ release_task(struct job *j)
 		return;
 	task_destroy(j->task);
 	j->task = NULL;
+	if (!j->unsure)
+		(void)cgjob_close(&j->cgroup);
 }
 
 static void
@@ -327,7 +336,8 @@ on_started(void *arg, enum child_stage stage, int err, const char *path,
 static bool
 is_held(const struct job *j)
 {
-	return j->held != 0 &&
+	/* What an ended program left fits in. */
+	return j->held != 0 && j->task != NULL && !task_draining(j->task) &&
 	    joblog_newest(&j->log) >= j->held + JOB_HOLD_EVENTS;
 }
 
@@ -531,6 +541,10 @@ spawn(struct job *j, const struct job_spec *spec, const char *const *paths,
 	    j->session);
 	if (j->session[0] != '\0')
 		extra[2] = session;
+	/* Named by what no other daemon's job has. */
+	if (j->owner->cgroup_home[0] != '\0' && cgjob_open(&j->cgroup,
+	    j->owner->cgroup_home, j->marker + sizeof JOB_MARKER) == 0)
+		cs.cgroup = &j->cgroup;
 	env = account_environment(a, spec->env, spec->nenv,
 	    spec->argv != NULL ? NULL : paths[0], false, extra);
 	if (env == NULL)

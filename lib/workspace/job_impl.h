@@ -5,6 +5,7 @@
 #ifndef WORKSPACE_JOB_IMPL_H
 #define WORKSPACE_JOB_IMPL_H
 
+#include "proc/cgjob.h"
 #include "workspace/job.h"
 #include "workspace/jobfile.h"
 #include "workspace/task.h"
@@ -42,6 +43,7 @@ struct job {
 	 */
 	struct task	*task;
 	bool		 finished, emptied, unsure;
+	struct cgjob	 cgroup;	/* path "": none */
 	struct joblog	 log;
 	uint64_t	 held;			/* job_hold(); 0: nobody */
 	struct jobfile	 file;
@@ -70,6 +72,7 @@ struct jobs {
 	struct jobfiles	*files;
 	struct job	*list;			/* newest first */
 	bool		 stopping;
+	char		 cgroup_home[CGJOB_PATH_MAX];	/* "": none */
 	struct jobs_totals totals;		/* live, kept: not here */
 };
 
@@ -78,6 +81,9 @@ struct jobs {
 int	 jobs_may_start(struct jobs *js, const char *id);
 void	 jobs_add(struct jobs *js, struct job *j);
 void	 jobs_count_log(struct job *j, size_t before);
+
+/* Of job's own control group, to write to; -1: none. */
+int	 job_cgroup(const struct job *j);
 
 /* Whom a walk has to find. */
 void	 job_scope(const struct job *j, struct tree_scope *scope);

@@ -136,7 +136,8 @@ on_killed(void *arg, const struct treekill_result *r)
 static void
 begin(struct job *j, uint32_t grace_ms)
 {
-	struct treekill_spec	spec = { .grace_ms = grace_ms, .cgroup = -1 };
+	struct treekill_spec	spec = { .grace_ms = grace_ms,
+		.cgroup = job_cgroup(j) };
 
 	j->killed = false;
 	j->result = (struct treekill_result){ .phase = TREEKILL_NONE };
@@ -146,7 +147,7 @@ begin(struct job *j, uint32_t grace_ms)
 	/* No memory to be gentle. */
 	j->kill = NULL;
 	j->result.phase = TREEKILL_KILL;
-	j->result.told = treekill_now(&spec.scope, -1);
+	j->result.told = treekill_now(&spec.scope, spec.cgroup);
 	settle(j);
 }
 

@@ -109,6 +109,11 @@ jobs_create(struct loop *l, struct reap *r, const struct rlimit *nofile)
 	js->loop = l;
 	js->reap = r;
 	js->nofile = nofile;
+	if (cgjob_probe("", js->cgroup_home, sizeof js->cgroup_home) < 0)
+		js->cgroup_home[0] = '\0';
+	else
+		log_info(JOB_COMPONENT, "jobs get control groups in %s",
+		    js->cgroup_home);
 	if ((js->files = jobfiles_create(l, r)) == NULL) {
 		free(js);
 		return NULL;
@@ -123,7 +128,7 @@ abandon(struct job *j)
 
 	if (job_alive(j)) {
 		job_scope(j, &scope);
-		(void)treekill_now(&scope, -1);
+		(void)treekill_now(&scope, job_cgroup(j));
 		log_warn(JOB_COMPONENT, "job %s: abandoned, we end", j->id);
 	}
 	loop_timer_clear(&j->timeout);
@@ -203,7 +208,7 @@ destroy_tree(struct job *j, const char *who)
 		j->kill_reason = JOB_REASON_REQUESTED;
 	if (j->status != JOB_STARTING) {
 		job_scope(j, &scope);
-		(void)treekill_now(&scope, -1);
+		(void)treekill_now(&scope, job_cgroup(j));
 	}
 	job_kill(j, 0, JOB_REASON_REQUESTED, who, NULL);
 }

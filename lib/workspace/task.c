@@ -671,6 +671,12 @@ task_alive(const struct task *t)
 	return child_alive(t->child);
 }
 
+bool
+task_draining(const struct task *t)
+{
+	return t->state == DRAINING;
+}
+
 pid_t
 task_shim(const struct task *t)
 {

@@ -101,6 +101,8 @@ void	 task_destroy(struct task *t);		/* NULL is allowed */
 
 pid_t	 task_pid(const struct task *t);
 bool	 task_alive(const struct task *t);	/* as child_alive() */
+/* The program is over, its output not yet. */
+bool	 task_draining(const struct task *t);
 pid_t	 task_shim(const struct task *t);	/* 0: none, or gone */
 const char *task_tty(const struct task *t);
 
