@@ -1,8 +1,12 @@
 """Jobs through the real socket."""
 
 import base64
+import ctypes
 import json
+import os
 import re
+import struct
+import threading
 
 import harness
 import rest
@@ -131,3 +135,52 @@ def follow(jobs, id, query=""):
     assert f.status == 200
     return f
 
+
+class HungFolder:
+    """A mount whose server takes every question and answers none."""
+
+    HEAD, REPLY = "<IIQQIIII", "<IiQ"
+    INIT = 26
+
+    def __init__(self, path):
+        self.path, self.asked, self.there = path, 0, False
+        os.makedirs(path, exist_ok=True)
+        try:
+            self.fd = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
+        except OSError:
+            return
+        self.libc = ctypes.CDLL(None, use_errno=True)
+        options = ("fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other"
+                   % self.fd).encode()
+        if self.libc.mount(b"hung", path.encode(), b"fuse", 0, options) < 0:
+            os.close(self.fd)
+            return
+        self.there = True
+        self.thread = threading.Thread(target=self._serve, daemon=True)
+        self.thread.start()
+
+    def _serve(self):
+        size = struct.calcsize(self.HEAD)
+        while True:
+            try:
+                ask = os.read(self.fd, 1 << 17)
+            except OSError:
+                return                      # unmounted
+            _, op, unique = struct.unpack(self.HEAD, ask[:size])[:3]
+            if op != self.INIT:
+                self.asked += 1
+                continue
+            body = struct.pack("<IIIIHHIIHHIIIIIIII", 7, 31, 0, 0, 1, 1,
+                               4096, 1, 1, 0, *[0] * 8)
+            os.write(self.fd, struct.pack(
+                self.REPLY, 16 + len(body), 0, unique) + body)
+
+    def let_go(self):
+        if not self.there:
+            return
+        self.there = False
+        self.libc.umount2(self.path.encode(), 1)    # MNT_FORCE: aborts
+        self.libc.umount2(self.path.encode(), 2)    # MNT_DETACH
+        self.thread.join(5)
+        os.close(self.fd)
+        os.rmdir(self.path)

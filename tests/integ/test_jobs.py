@@ -1,5 +1,6 @@
 """Jobs: starting, their record, their end (S, B, E, X of process-tree.md)."""
 
+import contextlib
 import json
 import os
 import re
@@ -10,7 +11,7 @@ import pytest
 
 import harness
 import rest
-from jobs import JOBS, Following, Jobs, dead, follow, output
+from jobs import JOBS, Following, HungFolder, Jobs, dead, follow, output
 from rest import Raw
 
 
@@ -649,6 +650,53 @@ def test_N9_B1_twenty_stubborn_ones_take_one_grace(jobs):
     assert 1.5 <= took < 12     # one after the other it would be 30
 
 
+@pytest.fixture
+def hung(tmp_path):
+    folder = HungFolder("/tmp/k8shell-hung-%d" % os.getpid())
+    if not folder.there:
+        pytest.skip("no FUSE here")
+    yield folder
+    folder.let_go()
+
+
+def test_N11_K10_S8_somebody_hangs_in_the_kernel(jobs, hung):
+    id = jobs.start(["cat", hung.path + "/file"])
+    pid = jobs.get(id)["pid"]
+    harness.eventually(lambda: hung.asked, "it hangs")
+    with Raw(jobs.path) as c, follow(jobs, id) as f:
+        c.send("POST %s/%s/kill HTTP/1.1\r\nHost: x\r\nContent-Length: 17"
+               "\r\n\r\n{\"grace_ms\": 200}" % (JOBS, id))
+        other = jobs.start("sleep 100")     # nobody else is held up
+        t = time.monotonic()
+        jobs.kill(other)
+        assert time.monotonic() - t < 4
+        k = c.answer().json
+        assert k["killed"] is False and k["phase"] == "kill"
+        assert k["survivors"] == [{"pid": pid, "state": "D", "name": "cat"}]
+        assert (k["status"], k["exit_code"]) == ("killed", 137)
+        e = f.rest_of_it()[-1]
+        assert (e["type"], e["exit_code"]) == ("exit", 137)
+    before = jobs.get(id)
+    assert before["lingering"] == 1 and before["signal"] == 9
+    assert jobs.ask("DELETE", "/" + id).status == 409
+    hung.let_go()
+    harness.eventually(lambda: jobs.get(id)["lingering"] == 0, "it died")
+    after = jobs.get(id)                    # the first status stays (S9)
+    assert after == dict(before, lingering=0)
+    harness.eventually(lambda: jobs.ask("DELETE", "/" + id).status == 204,
+                       "it can be removed")
+
+
+def test_S2_a_directory_that_hangs(jobs, hung):
+    t = time.monotonic()
+    a = jobs.ask("POST", "", {"command": "true", "id": "x",
+                              "cwd": hung.path + "/sub"})
+    assert a.status == 500 and "start" in a.text
+    assert time.monotonic() - t < 15
+    assert jobs.get("x")["status"] == "error"
+    hung.let_go()
+
+
 def test_N13_orphans_of_a_job_are_collected(jobs, daemon):
     id = jobs.start("i=0; while [ $i -lt 300 ]; do (true &); i=$((i+1)); "
                     "done; sleep 100")
@@ -664,9 +712,10 @@ def running():
     """Of the user, but for the writer of log files."""
     found = []
     for pid in harness.processes(uid=harness.UID):
-        with open("/proc/%d/comm" % pid) as f:
-            if f.read() != "k8shell-joblog\n":
-                found.append(pid)
+        with contextlib.suppress(FileNotFoundError):
+            with open("/proc/%d/comm" % pid) as f:
+                if f.read() != "k8shell-joblog\n":
+                    found.append(pid)
     return found
 
 
@@ -903,6 +952,24 @@ def test_64_ended_jobs_are_kept_and_live_ones_never_go(alone):
     assert "live" in ids and "n74" in ids and "n0" not in ids
     assert 65 <= len(ids) <= 70     # the last ones may not be collected yet
     jobs.kill(live)
+
+
+def test_256_live_jobs_and_not_one_more(alone):
+    d, jobs = alone
+    with Raw(jobs.path) as c:
+        def begin(i):
+            return c.ask("POST", JOBS, json.dumps(
+                {"id": "n%d" % i, "argv": ["sleep", "300"]})).status
+        for i in range(256):
+            harness.eventually(lambda: begin(i) == 201, "it starts")
+        harness.eventually(lambda: c.ask(
+            "POST", JOBS, '{"argv": ["true"]}').text ==
+            "too many jobs or processes\n", "the limit, not the rate")
+        a = c.ask("GET", JOBS)
+        assert len(a.json) == 256
+        a = c.ask("POST", JOBS + "/kill-all", '{"grace_ms": 3000}')
+        assert a.json == {"killed": 256, "survivors": []}
+    assert running() == []
 
 
 def test_too_large_a_body(jobs):
