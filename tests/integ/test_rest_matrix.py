@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shlex
+import socket
 import subprocess
 import time
 
@@ -454,10 +455,28 @@ def test_the_curl_examples_of_the_readme_work(start):
     assert get(d.rest_sock, "/shells?all=true").json == []
 
 
+def test_the_job_examples_of_the_readme_work(start):
+    with open(os.path.join(harness.ROOT, "README.md")) as f:
+        block = re.search(r"```sh\n(J=\$w/jobs\n.*?)\n```", f.read(), re.S)[1]
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        block = block.replace("8000", str(s.getsockname()[1]), 2)
+    d = start(config=None)
+    rest.appears(d.rest_sock)
+    definitions, _ = examples()
+    first, *lines = block.split("\n")
+    assert len(lines) >= 9
+    for line in lines:
+        assert line.startswith("api ")
+        out, status = run_example(d.rest_sock, definitions + [first], line)
+        assert 200 <= status < 300, (line, out)
+    assert [j["id"] for j in get(d.rest_sock, "/jobs").json] == ["build"]
+
+
 def test_the_readme_names_every_route():
     with open(os.path.join(harness.ROOT, "README.md")) as f:
         table = f.read().partition("## The workspace API")[2] \
-            .partition("\n## ")[0]
+            .partition("\n## Map")[0]
     for route in ROUTES:
         method, path = route.split(" ")
         path = path.replace(API, "")
