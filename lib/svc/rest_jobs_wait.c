@@ -22,7 +22,7 @@ static void
 put_group(struct json_out *o, const struct jobmatch_found *found,
     const regmatch_t *g)
 {
-	char	text[JOBMATCH_LINE_MAX + 1];
+	char	text[3 * JOBMATCH_LINE_MAX + 1];
 	size_t	n = (size_t)(g->rm_eo - g->rm_so);
 
 	if (g->rm_so < 0) {

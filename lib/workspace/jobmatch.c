@@ -8,6 +8,7 @@
 #include "base/str.h"
 
 #define DEPTH_MAX	32		/* of groups */
+#define CLEAN_MAX	(3 * JOBMATCH_LINE_MAX + 1)	/* all ill-formed */
 
 /* -- what an expression costs ---------------------------------------------- */
 
@@ -148,11 +149,17 @@ jobmatch_cost(const char *regex, const char **why)
 static int
 compile(struct jobmatch *m, const char **why)
 {
-	int	r;
+	locale_t	old;
+	int		r;
 
 	if ((m->cost = jobmatch_cost(m->text, why)) == 0)
 		return -EINVAL;
+	m->utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+	if ((m->clean = malloc(CLEAN_MAX)) == NULL)
+		return -ENOMEM;
+	old = uselocale(m->utf8);
 	r = regcomp(&m->regex, m->text, REG_EXTENDED);
+	uselocale(old);
 	if (r == REG_ESPACE)
 		return -ENOMEM;
 	*why = "not a POSIX extended regular expression";
@@ -185,20 +192,40 @@ jobmatch_finish(struct jobmatch *m)
 	if (m->is_regex)
 		regfree(&m->regex);
 	m->is_regex = false;
+	if (m->utf8 != (locale_t)0)
+		freelocale(m->utf8);
+	m->utf8 = (locale_t)0;
 	free(m->text);
-	m->text = NULL;
+	free(m->clean);
+	m->text = m->clean = NULL;
 	buf_finish(&m->line[0]);
 	buf_finish(&m->line[1]);
 }
 
 /* -- lines ----------------------------------------------------------------- */
 
+static bool
+run(struct jobmatch *m, struct jobmatch_found *found)
+{
+	regmatch_t	group[JOBMATCH_GROUPS_MAX + 1];	/* 0: all of it */
+	locale_t	old = uselocale(m->utf8);
+	int		r;
+
+	r = regexec(&m->regex, found->line, ARRAY_LEN(group), group, 0);
+	uselocale(old);
+	if (r != 0)
+		return false;
+	found->ngroups = m->regex.re_nsub < JOBMATCH_GROUPS_MAX ?
+	    m->regex.re_nsub : JOBMATCH_GROUPS_MAX;
+	memcpy(found->group, group + 1, sizeof found->group);
+	return true;
+}
+
 /* The line in b, terminated here.  A NUL in it ends what is looked at. */
 static bool
 matches(struct jobmatch *m, struct buf *b, struct jobmatch_found *found)
 {
-	regmatch_t	 group[JOBMATCH_GROUPS_MAX + 1]; /* 0: all */
-	char		*line;
+	char	*line;
 
 	*found = (struct jobmatch_found){ .ngroups = 0 };
 	if (buf_put_u8(b, '\0') < 0)
@@ -209,12 +236,11 @@ matches(struct jobmatch *m, struct buf *b, struct jobmatch_found *found)
 	found->line = line;
 	if (!m->is_regex)
 		return strstr(line, m->text) != NULL;
-	if (regexec(&m->regex, line, ARRAY_LEN(group), group, 0) != 0)
-		return false;
-	found->ngroups = m->regex.re_nsub < JOBMATCH_GROUPS_MAX ?
-	    m->regex.re_nsub : JOBMATCH_GROUPS_MAX;
-	memcpy(found->group, group + 1, sizeof found->group);
-	return true;
+	if (!utf8_valid(line, strlen(line))) {
+		(void)utf8_repair(line, strlen(line), m->clean, CLEAN_MAX);
+		found->line = m->clean;
+	}
+	return run(m, found);
 }
 
 bool

@@ -3,11 +3,13 @@
  *
  * Regular expressions are POSIX extended ones, matched by the C library in the
  * daemon itself: only such are taken whose cost is bounded, without back
- * references and with few positions once repetitions are written out.
+ * references and with few positions once repetitions are written out.  They
+ * see characters; what is none is U+FFFD to them.
  */
 #ifndef WORKSPACE_JOBMATCH_H
 #define WORKSPACE_JOBMATCH_H
 
+#include <locale.h>
 #include <regex.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -24,8 +26,10 @@ struct jobmatch {
 	char		*text;
 	bool		 is_regex;
 	regex_t		 regex;
+	locale_t	 utf8;		/* (locale_t)0: bytes then */
 	size_t		 cost;		/* of one byte, at least 1 */
 	struct buf	 line[2];	/* begun, by stream */
+	char		*clean;		/* a line as UTF-8, or NULL */
 };
 
 struct jobmatch_found {

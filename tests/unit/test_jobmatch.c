@@ -82,6 +82,16 @@ an_expression_is_found_line_by_line(void **state)
 }
 
 static void
+an_expression_sees_characters(void **state)
+{
+	(void)state;
+	check("^.$", true, "ab\n\xc3\xa9\n", "\xc3\xa9");
+	check("x\xc3\xa9+y", true, "x\xc3\xa9\xc3\xa9y\n",
+	    "x\xc3\xa9\xc3\xa9y");
+	check("a.b", true, "a\xff" "b\n", "a\xef\xbf\xbd" "b");
+}
+
+static void
 groups_are_where_they_were_found(void **state)
 {
 	struct jobmatch		m;
@@ -195,6 +205,7 @@ main(void)
 	const struct CMUnitTest	tests[] = {
 		cmocka_unit_test(a_text_is_found_in_its_line_however_it_comes),
 		cmocka_unit_test(an_expression_is_found_line_by_line),
+		cmocka_unit_test(an_expression_sees_characters),
 		cmocka_unit_test(groups_are_where_they_were_found),
 		cmocka_unit_test(streams_have_lines_of_their_own),
 		cmocka_unit_test(an_endless_line_is_looked_at_in_pieces),
