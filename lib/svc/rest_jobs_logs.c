@@ -157,8 +157,6 @@ on_event(void *arg, const struct joblog_event *e)
 	struct filling	*f = arg;
 	struct tail	*t = f->tail;
 
-	if (e->seq > t->last && !t->follow)
-		return false;
 	if (e->seq > t->at) {
 		t->lost = true;		/* overtaken */
 		t->skip = 0;
@@ -167,7 +165,7 @@ on_event(void *arg, const struct joblog_event *e)
 	if (t->lost && !put_lost(f, e->seq))
 		return false;
 	t->lost = false;
-	if (!put_event(f, e))
+	if ((e->seq > t->last && !t->follow) || !put_event(f, e))
 		return false;
 	t->skip = 0;
 	t->at = e->seq + 1;

@@ -30,10 +30,11 @@ class Jobs:
     def __init__(self, path):
         self.path = path
 
-    def ask(self, method, target, body=None, **kwargs):
+    def ask(self, method, target, body=None, timeout=harness.DEADLINE):
         if body is not None and not isinstance(body, (str, bytes)):
             body = json.dumps(body)
-        return rest.ask(self.path, method, JOBS + target, body, **kwargs)
+        with rest.Raw(self.path, timeout) as c:
+            return c.ask(method, JOBS + target, body)
 
     def start(self, command=None, **wish):
         if isinstance(command, str):
