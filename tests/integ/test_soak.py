@@ -22,6 +22,7 @@ SECONDS = int(os.environ.get("K8SHELL_SOAK_SECONDS", 300))
 WORKERS = 6
 RSS_SLACK_KIB = 512
 ENDED_STREAMS_S = 60        # stream.h: STREAM_KEEP_MS
+LOG_LINES = 11000           # logring.h: LOGRING_ENTRIES_MAX, and some more
 
 CONFIG = harness.CONFIG.replace("debug", "info") + """\
 terminateOrphans: {enabled: true, checkInterval: 1}
@@ -255,6 +256,13 @@ def cool(daemon, keepers):
         time.sleep(1)
 
 
+def fill_log(daemon):
+    """Its ring takes memory until it is full: one audited line a request."""
+    with rest.Raw(daemon.rest_sock) as c:
+        for _ in range(LOG_LINES):
+            assert c.ask("DELETE", rest.API + "/shells/nobody").status == 404
+
+
 def soak(start, seconds, warm):
     seed = random.SystemRandom().randrange(1 << 30)
     print("seed", seed)
@@ -263,6 +271,7 @@ def soak(start, seconds, warm):
     keeper = Keeper(d)
     keepers = len(harness.processes(harness.UID))
     fds = d.fds()
+    fill_log(d)
     crowd(d, warm, seed)
     cool(d, keepers)
     rss = d.rss_kib()
