@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/str.h"
@@ -14,6 +15,8 @@
 #define NOBODY		UINT32_MAX	/* "up" of those right below us */
 #define MEMBERS_MAX	(UINT32_MAX / 4)
 #define MARKER_MAX	256
+#define LOOKS_MIN	512u		/* whatever time it takes */
+#define PATIENCE_EACH_US 100u		/* a living member more */
 
 /* PIDFD_SIGNAL_PROCESS_GROUP, Linux 6.9. */
 #define SEND_TO_GROUP	4u
@@ -23,14 +26,20 @@ struct kin {
 	pid_t	 ppid, pid;
 };
 
+/* Somebody listed as a child, to be looked at. */
+struct hint {
+	pid_t	 pid, ppid;
+	uint32_t up;			/* the parent's index, or NOBODY */
+};
+
 struct walk {
 	struct tree *t;
 	const struct tree_scope *scope;
 	pid_t	 self, sid;
-	uint32_t *queue;		/* members whose children to read */
-	size_t	 head, nqueue, cqueue;
-	pid_t	*kid;			/* of one process */
-	size_t	 nkids, ckids;
+	uint64_t start_us;
+	struct hint *hint;		/* a stack: the next one is the last */
+	size_t	 nhints, chints, looks;
+	struct hint of;			/* whose list is being read */
 	struct kin *kin;		/* by ppid; NULL: not needed so far */
 	size_t	 nkin, ckin;
 	bool	 nomem;
@@ -332,11 +341,11 @@ push_kid(void *arg, pid_t pid)
 {
 	struct walk	*w = arg;
 
-	if (reserve(&w->kid, w->nkids, &w->ckids, sizeof *w->kid) < 0) {
+	if (reserve(&w->hint, w->nhints, &w->chints, sizeof *w->hint) < 0) {
 		w->nomem = true;
 		return false;
 	}
-	w->kid[w->nkids++] = pid;
+	w->hint[w->nhints++] = (struct hint){ pid, w->of.ppid, w->of.up };
 	return true;
 }
 
@@ -402,41 +411,60 @@ static int
 read_kids(struct walk *w, pid_t pid, unsigned threads)
 {
 	const char	*root = w->t->sys->root;
+	size_t		 before = w->nhints;
 	int		 r = -ENOSYS;
 
-	w->nkids = 0;
 	if (w->kin == NULL)
 		r = threads == 1 ?
 		    procfs_thread_children(root, pid, pid, push_kid, w) :
 		    procfs_children(root, pid, push_kid, w);
 	if (r == -ENOSYS) {
-		w->nkids = 0;
+		w->nhints = before;
 		r = list_kin(w, pid);
 	}
 	return r;
 }
 
+/* So that the first of them is the next one. */
+static void
+turn_round(struct hint *h, size_t n)
+{
+	struct hint	tmp;
+	size_t		i;
+
+	for (i = 0; i < n / 2; i++) {
+		tmp = h[i];
+		h[i] = h[n - 1 - i];
+		h[n - 1 - i] = tmp;
+	}
+}
+
 /* threads: as known; more than one, or 0, are looked for. */
 static int
-list_kids(struct walk *w, pid_t pid, unsigned threads)
+list_kids(struct walk *w, pid_t pid, unsigned threads, uint32_t up)
 {
+	size_t	before = w->nhints;
 	int	r;
 
-	do
+	w->of = (struct hint){ .ppid = pid, .up = up };
+	do {
+		w->nhints = before;
 		r = read_kids(w, pid, threads);
-	while (out_of_fds(w->t, r));
+	} while (out_of_fds(w->t, r));
+	if (up != NOBODY || w->t->walks % 2 != 0)
+		turn_round(w->hint + before, w->nhints - before);
 	step(w->t, TREE_LISTED, pid);
 	return w->nomem ? -ENOMEM : ends_walk(r) ? r : 0;
 }
 
+/* Member i is alive: his children are next. */
 static int
-enqueue(struct walk *w, struct tree_member *m)
+visit(struct walk *w, size_t i)
 {
-	if (reserve(&w->queue, w->nqueue, &w->cqueue, sizeof *w->queue) < 0)
-		return -ENOMEM;
+	struct tree_member	*m = &w->t->member[i];
+
 	m->seen = w->t->walks;
-	w->queue[w->nqueue++] = (uint32_t)(m - w->t->member);
-	return 0;
+	return list_kids(w, m->stat.pid, m->stat.threads, (uint32_t)i);
 }
 
 static int
@@ -446,7 +474,6 @@ append(struct walk *w, const struct tree_member *new)
 	struct tree_member	*m;
 
 	if (reserve(&t->member, t->n, &t->cap, sizeof *t->member) < 0 ||
-	    reserve(&w->queue, w->nqueue, &w->cqueue, sizeof *w->queue) < 0 ||
 	    index_reserve(t) < 0)
 		return -ENOMEM;
 	m = &t->member[t->n];
@@ -459,7 +486,7 @@ append(struct walk *w, const struct tree_member *new)
 	step(t, TREE_VERIFIED, m->stat.pid);
 	if (t->greet != 0 && tree_signal(t, t->n - 1, t->greet) == 0)
 		m->told |= t->greet_told;
-	return enqueue(w, m);
+	return 0;
 }
 
 /* Whether the one by whom a child was found is the one we know (T8). */
@@ -506,9 +533,13 @@ adopt_new(struct walk *w, pid_t pid, pid_t ppid, uint32_t up)
 	r = verify(w, &m, pid, ppid);
 	if (r != 1 || m.dead)
 		unbind(t, &m);
-	if (r == 1 && (r = append(w, &m)) < 0)
+	if (r != 1)
+		return r;
+	if ((r = append(w, &m)) < 0) {
 		unbind(t, &m);
-	return r;
+		return r;
+	}
+	return m.dead ? 0 : visit(w, t->n - 1);
 }
 
 /* up: the member below whom pid was listed, or NOBODY. */
@@ -522,19 +553,45 @@ adopt(struct walk *w, pid_t pid, pid_t ppid, uint32_t up)
 		return 0;
 	if ((m = find(t, pid, NULL)) != NULL && m->seen == t->walks)
 		return 0;
+	if (m != NULL && t->shallow && m->pidfd >= 0 && !pidfd_ended(m->pidfd))
+		return 0;
 	if (m != NULL && refresh(t, m))
-		return enqueue(w, m);
+		return visit(w, (size_t)(m - t->member));
 	return adopt_new(w, pid, ppid, up);
 }
 
-static int
-adopt_kids(struct walk *w, pid_t ppid, uint32_t up)
+static uint64_t
+clock_us(void)
 {
-	size_t	i;
-	int	r = 0;
+	struct timespec	ts;
 
-	for (i = 0; i < w->nkids && r == 0; i++)
-		r = adopt(w, w->kid[i], ppid, up);
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+/*
+ * A large tree may take its time, a heap of zombies may not: those alive come
+ * before, being below each other.
+ */
+static bool
+out_of_patience(struct walk *w)
+{
+	return ++w->looks > LOOKS_MIN && clock_us() - w->start_us >
+	    w->t->sys->patience_us + w->t->live * PATIENCE_EACH_US;
+}
+
+/* Depth first. */
+static int
+walk_hints(struct walk *w)
+{
+	struct hint	h;
+	int		r = 0;
+
+	while (w->nhints > 0 && r == 0) {
+		h = w->hint[--w->nhints];
+		r = out_of_patience(w) ? -ETIME :
+		    adopt(w, h.pid, h.ppid, h.up);
+	}
 	return r;
 }
 
@@ -565,45 +622,24 @@ walk_roots(struct walk *w)
 	pid_t	pid;
 	int	r;
 
-	look_at_shim(w);
 	pid = w->t->shim ? w->scope->shim : w->self;
-	if ((r = list_kids(w, pid, 0)) < 0)
+	if ((r = list_kids(w, pid, 0, NOBODY)) < 0)
 		return r;
-	return adopt_kids(w, pid, NOBODY);
+	return walk_hints(w);
 }
 
+/* Whoever is known has children, whether a list has him or not. */
 static int
-walk_queue(struct walk *w)
+walk_known(struct walk *w)
 {
-	struct tree_member	*m;
-	uint32_t		 i;
-	pid_t			 pid;
-	int			 r = 0;
+	struct tree	*t = w->t;
+	size_t		 i, n = t->n;
+	int		 r = 0;
 
-	while (w->head < w->nqueue && r == 0) {
-		i = w->queue[w->head++];
-		m = &w->t->member[i];
-		pid = m->stat.pid;
-		if ((r = list_kids(w, pid, m->stat.threads)) == 0)
-			r = adopt_kids(w, pid, i);
-	}
-	return r;
-}
-
-/* A list may have left out somebody we know: he has children all the same. */
-static int
-walk_unseen(struct walk *w)
-{
-	struct tree		*t = w->t;
-	struct tree_member	*m;
-	size_t			 i;
-	int			 r = 0;
-
-	for (i = 0; i < t->n && r == 0; i++) {
-		m = &t->member[i];
-		if (!m->dead && m->seen != t->walks && refresh(t, m))
-			r = enqueue(w, m);
-	}
+	for (i = 0; i < n && r == 0; i++)
+		if (!t->member[i].dead && t->member[i].seen != t->walks &&
+		    refresh(t, &t->member[i]) && (r = visit(w, i)) == 0)
+			r = walk_hints(w);
 	return r;
 }
 
@@ -661,20 +697,22 @@ tree_walk(struct tree *t, const struct tree_scope *scope)
 	struct walk	w = { .t = t, .scope = scope, .self = getpid(),
 			    .sid = getsid(0) };
 	size_t		first = t->n;
-	int		r;
+	int		r = 0;
 
 	t->sys = scope->sys != NULL ? scope->sys : &tree_kernel;
+	w.start_us = clock_us();
 	t->walks++;
 	t->changes = 0;
 	open_spares(t);
-	if ((r = walk_roots(&w)) == 0 && (r = walk_queue(&w)) == 0 &&
-	    (r = walk_unseen(&w)) == 0)
-		r = walk_queue(&w);
+	look_at_shim(&w);
+	if (!t->shallow || !t->shim)
+		r = walk_known(&w);
+	if (r == 0)
+		r = walk_roots(&w);
 	if (r < 0)
 		t->changes++;
 	order_new(t, first);
-	free(w.queue);
-	free(w.kid);
+	free(w.hint);
 	free(w.kin);
 	return r < 0 ? r : (int)(t->n - first);
 }

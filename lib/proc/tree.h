@@ -72,6 +72,9 @@ struct tree {
 	int	 spare[2];		/* + 1; kept to read /proc with when
 					 * there are no descriptors left */
 	const struct tree_sys *sys;
+	/* Members known to be alive are passed over: for who lost his parent
+	 * since the last walk, where there is a shim to find him below. */
+	bool	 shallow;
 	/* New members get it before their children are read (SIGSTOP: they
 	 * can't get more of them then); 0: none.  Sets `told` bits. */
 	int	 greet;
@@ -85,8 +88,10 @@ void	 tree_finish(struct tree *t);
  * One walk: new members are appended, known ones brought up to date, the dead
  * marked.  Never process 1, ourselves, the shim, or anybody outside (K11).
  * Iterative; bounded by what lives.  Indices of known members stay, their
- * addresses don't.  Returns how many are new, or -errno (-ENOMEM, -EMFILE: what
- * was found so far is in the tree).
+ * addresses don't.  Returns how many are new, or -errno: -ENOMEM, -EMFILE, or
+ * -ETIME (too many dead ones on the way: somebody forks faster than they are
+ * collected).  What was found so far is in the tree then, and the next walk
+ * goes the other way round.
  */
 int	 tree_walk(struct tree *t, const struct tree_scope *scope);
 

@@ -28,6 +28,7 @@ struct tree_sys {
 		    struct procfs_stat *out);
 	void	(*step)(void *arg, enum tree_step step, pid_t pid);
 	void	*arg;
+	uint64_t patience_us;		/* of a walk that finds nobody alive */
 };
 
 extern const struct tree_sys tree_kernel;

@@ -13,7 +13,10 @@
 #define NOW_PASSES	8u	/* of treekill_now() */
 #define EMPTY_ENOUGH	2u	/* walks in a row that find nobody */
 
-/* Looks for late forks, in ms; none is closer than 4 times its duration. */
+/*
+ * Looks for late forks, in ms: apart by 4 times what the last one took, but
+ * not by more than IDLE_MS; the hunt doesn't wait.
+ */
 #define HUNT_MS		1u	/* nobody alive, but there was somebody */
 #define SOON_MS		10u	/* somebody died, or has no pidfd */
 #define BIRTH_MS	2u	/* the shim has not forked yet */
@@ -45,11 +48,21 @@ struct treekill {
 	struct loop_timer end;		/* of the grace, or of the settling */
 	struct loop_timer tick;
 	struct loop_task look;
-	uint64_t	 forced_at;	/* ms */
+	uint64_t	 walked_at;	/* past all of them, ms */
+	uint64_t	 forced_at;
 	unsigned	 passes, look_ms;
 	bool		 forcing, settled, killed, ending;
 	struct treekill_result result;
 };
+
+static uint64_t
+clock_ms(void)
+{
+	struct timespec	ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
 
 /* -- signals -------------------------------------------------------------- */
 
@@ -167,8 +180,8 @@ tick_within(struct treekill *k, unsigned ms)
 {
 	uint64_t	due;
 
-	if (ms < 4 * k->look_ms)
-		ms = 4 * k->look_ms;
+	if (ms > HUNT_MS && ms < 4 * k->look_ms)
+		ms = 4 * k->look_ms < IDLE_MS ? 4 * k->look_ms : IDLE_MS;
 	due = loop_now(k->loop) + ms;
 	if (k->tick.loop == NULL || due < k->tick.due_ms)
 		loop_timer_set(k->loop, &k->tick, due);
@@ -254,13 +267,41 @@ watch_all(struct treekill *k)
 
 /* -- the phases ----------------------------------------------------------- */
 
-/* SIGTERM, leaves first, to those who have not got it; then SIGCONT. */
+/*
+ * The children of the shim will do right after a death: that is where those
+ * come who lost their parent.  Now and then, and in the end, everybody.
+ */
+static void
+ask_walk(struct treekill *k)
+{
+	struct tree	*t = &k->tree;
+	uint64_t	 now = clock_ms();
+
+	t->shallow = t->live > 0 && now - k->walked_at < IDLE_MS;
+	tree_walk(t, &k->spec.scope);
+	if (!t->shallow)
+		k->walked_at = now;
+	t->shallow = false;
+}
+
+static bool
+is_stopped(const struct tree_member *m)
+{
+	return m->stat.state == 'T' || m->stat.state == 't';
+}
+
+/* SIGTERM, leaves first, once; then SIGCONT to those who can't see it. */
 static void
 ask(struct treekill *k)
 {
-	tree_walk(&k->tree, &k->spec.scope);
-	tell_all(&k->tree, SIGTERM, TOLD_TERM);
-	tell_all(&k->tree, SIGCONT, TOLD_CONT);
+	struct tree	*t = &k->tree;
+	size_t		 i;
+
+	ask_walk(k);
+	tell_all(t, SIGTERM, TOLD_TERM);
+	for (i = 0; i < t->n; i++)
+		if (is_stopped(&t->member[i]))
+			tell(t, i, SIGCONT, TOLD_CONT);
 }
 
 /* Nobody is there, and nobody was who could have left somebody. */
@@ -340,15 +381,6 @@ look_forcing(struct treekill *k)
 	else
 		plan(k);
 	return false;
-}
-
-static uint64_t
-clock_ms(void)
-{
-	struct timespec	ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
 static bool

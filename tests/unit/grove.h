@@ -57,6 +57,7 @@ static const char *const grove_names[GROVE_SHAPES] = {
 /* Seen by all of them. */
 struct grove_shared {
 	int	 up;			/* are where they should be */
+	int	 shim_up;		/* holds the pipe no more */
 	int	 termed;		/* saw SIGTERM */
 	int	 births;		/* by fork chains and busy ones */
 	int	 npids;
@@ -252,14 +253,10 @@ grove_busy(void)
 	}
 }
 
-/* The parent ends, and the child goes on as soon as it has another one. */
+/* Goes on as soon as it has another parent. */
 static inline void
-grove_orphan(pid_t parent, pid_t child)
+grove_await_orphaned(pid_t parent)
 {
-	if (child > 0)
-		_exit(0);
-	if (parent == 0)
-		parent = grove_sh->root;
 	while (getppid() == parent)
 		usleep(200);
 }
@@ -268,16 +265,21 @@ grove_orphan(pid_t parent, pid_t child)
 static inline void
 grove_one(enum grove_shape shape)
 {
+	pid_t	parent;
+
 	switch (shape) {
 	case GROVE_SETSID:
 		setsid();
 		break;
 	case GROVE_DAEMONS:
 		setsid();
-		grove_orphan(getpid(), grove_fork());
+		parent = getpid();
+		if (grove_fork() > 0)
+			_exit(0);
+		grove_await_orphaned(parent);
 		break;
 	case GROVE_ROOT_GONE:
-		grove_orphan(0, 0);
+		grove_await_orphaned(grove_sh->root);
 		break;
 	case GROVE_TERM_FORKS:
 		signal(SIGTERM, grove_on_term);
@@ -375,6 +377,7 @@ grove_shim_run(enum grove_shape shape, int n, int life)
 	sigfillset(&all);
 	sigdelset(&all, SIGALRM);
 	sigprocmask(SIG_BLOCK, &all, NULL);
+	__atomic_store_n(&grove_sh->shim_up, 1, __ATOMIC_SEQ_CST);
 	while ((pid = waitpid(-1, NULL, __WALL)) > 0 || errno == EINTR)
 		continue;
 	_exit(0);
@@ -400,6 +403,9 @@ grove_ready(struct grove *g)
 {
 	int	size = grove_size(g->shape, g->n);
 	bool	ok = grove_wait(&g->sh->up, size + g->sh->sprout);
+
+	if (g->shim != 0)
+		ok = ok && grove_wait(&g->sh->shim_up, 1);
 
 	g->leader = g->sh->leader;
 	if (g->shape == GROVE_FORK_CHAIN)

@@ -145,7 +145,7 @@ a_group_that_is_in_the_way_is_used_if_empty(void **state)
 	assert_int_equal(cgjob_open(&g, "/nowhere", "8"), -ENOENT);
 }
 
-/* -- the real one ------------------------------------------------------------ */
+/* -- the real one --------------------------------------------------------- */
 
 static pid_t
 sleeper_in(const struct cgjob *g)

@@ -69,7 +69,7 @@ remove_root(void **state)
 	return nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-/* -- stat ------------------------------------------------------------------ */
+/* -- stat ----------------------------------------------------------------- */
 
 static void
 T3_N12_a_name_may_hold_anything(void **state)
@@ -219,7 +219,7 @@ K8_a_process_whose_first_thread_has_ended_is_alive(void **state)
 	assert_int_equal(procfs_stat("", pid, &s), -ESRCH);
 }
 
-/* -- children ---------------------------------------------------------------- */
+/* -- children ------------------------------------------------------------- */
 
 struct seen {
 	unsigned	 n, max;
@@ -330,7 +330,7 @@ every_process_and_nothing_else(void **state)
 	assert_int_equal(procfs_each("/nowhere", see, &s), -ESRCH);
 }
 
-/* -- the rest ---------------------------------------------------------------- */
+/* -- the rest ------------------------------------------------------------- */
 
 static void
 signals_ignored_by_their_bit(void **state)

@@ -1,0 +1,214 @@
+/* tree: the walk through a /proc that is made up. */
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <ftw.h>
+
+#include "proc/reap.h"
+#include "tests/unit/tree_world.h"
+
+#define DEPTH		10000
+#define HEAP		20000
+
+static void
+make_root(struct world *w)
+{
+	static const char	template[] = "/tmp/test_tree." "XX" "XX" "XX";
+	char			path[2 * PATH_LEN];
+
+	memcpy(w->root, template, sizeof template);
+	assert_non_null(mkdtemp(w->root));
+	snprintf(path, sizeof path, "%s/proc", w->root);
+	assert_int_equal(mkdir(path, 0700), 0);
+	w->sys.root = w->root;
+}
+
+/* kids NULL: a kernel that doesn't tell. */
+static void
+put_process(const struct world *w, pid_t pid, const char *kids)
+{
+	char	 path[2 * PATH_LEN];
+	FILE	*f;
+
+	snprintf(path, sizeof path, "%s/proc/%d", w->root, (int)pid);
+	assert_int_equal(mkdir(path, 0700), 0);
+	snprintf(path, sizeof path, "%s/proc/%d/task", w->root, (int)pid);
+	assert_int_equal(mkdir(path, 0700), 0);
+	snprintf(path, sizeof path, "%s/proc/%d/task/%d", w->root, (int)pid,
+	    (int)pid);
+	assert_int_equal(mkdir(path, 0700), 0);
+	if (kids == NULL)
+		return;
+	snprintf(path, sizeof path, "%s/proc/%d/task/%d/children", w->root,
+	    (int)pid, (int)pid);
+	assert_non_null(f = fopen(path, "w"));
+	assert_true(fputs(kids, f) >= 0);
+	fclose(f);
+}
+
+static int
+remove_one(const char *path, const struct stat *st, int kind, struct FTW *ftw)
+{
+	(void)st;
+	(void)kind;
+	(void)ftw;
+	return remove(path);
+}
+
+static void
+T2_without_children_files_the_same_ones_are_found(void **state)
+{
+	struct world	w;
+	int		j;
+
+	(void)state;
+	plant(&w, GROVE_FAN, 2);
+	make_root(&w);
+	put_process(&w, w.g.shim, NULL);
+	for (j = 0; j < w.g.sh->npids; j++)
+		put_process(&w, w.g.sh->pid[j], NULL);
+	put_process(&w, 1, NULL);
+	put_process(&w, getpid(), NULL);
+	assert_int_equal(walk(&w), 91);
+	for (j = 0; j < w.g.sh->npids; j++)
+		assert_true(has(&w, w.g.sh->pid[j]));
+	assert_int_equal(w.t.member[90].stat.pid, w.g.leader);
+	assert_int_equal(nftw(w.root, remove_one, 16, FTW_DEPTH | FTW_PHYS),
+	    0);
+	clear(&w);
+}
+
+/* Number n hangs below n - 1; the first one below the shim. */
+static int
+chain_stat(void *arg, const char *root, pid_t pid, struct procfs_stat *out)
+{
+	struct world	*w = arg;
+
+	(void)root;
+	if (pid == w->g.shim || pid == getpid())
+		return procfs_stat("", pid, out);
+	*out = (struct procfs_stat){ .pid = pid, .state = 'S', .threads = 1,
+	    .start = (uint64_t)pid,
+	    .ppid = pid == w->whose ? w->g.shim : pid - 1 };
+	return 0;
+}
+
+static void
+T6_depth_10000_is_no_deeper_than_any_other(void **state)
+{
+	struct rlimit	small = { 256 * 1024, 0 }, old;
+	struct world	w;
+	char		path[2 * PATH_LEN];
+	int		i;
+
+	(void)state;
+	plant(&w, GROVE_FLAT, 1);
+	make_root(&w);
+	put_process(&w, w.g.shim, NULL);
+	w.whose = 1000000;
+	w.sys.stat = chain_stat;
+	w.open_error = -ENOSYS;
+	for (i = 0; i < DEPTH; i++) {
+		snprintf(path, sizeof path, "%s/proc/%d", w.root,
+		    w.whose + i);
+		assert_int_equal(mkdir(path, 0700), 0);
+	}
+	getrlimit(RLIMIT_STACK, &old);
+	small.rlim_max = old.rlim_max;
+	setrlimit(RLIMIT_STACK, &small);
+	assert_int_equal(walk(&w), DEPTH);
+	setrlimit(RLIMIT_STACK, &old);
+	for (i = 0; i < DEPTH; i++)
+		assert_int_equal(w.t.member[i].stat.pid,
+		    w.whose + DEPTH - 1 - i);
+	assert_int_equal(nftw(w.root, remove_one, 16, FTW_DEPTH | FTW_PHYS),
+	    0);
+	clear(&w);
+}
+
+static void
+T6_a_circle_is_walked_once(void **state)
+{
+	struct world	w;
+	char		kids[64];
+
+	(void)state;
+	plant(&w, GROVE_FLAT, 1);
+	make_root(&w);
+	w.whose = 1000000;
+	w.sys.stat = chain_stat;
+	w.open_error = -ENOSYS;
+	snprintf(kids, sizeof kids, "1000000 1000000 1000001 %d 1 %d",
+	    (int)w.g.shim, (int)getpid());
+	put_process(&w, w.g.shim, kids);
+	put_process(&w, 1000000, "1000001 1000000 1000001");
+	put_process(&w, 1000001, "1000000 1000002");
+	put_process(&w, 1000002, "1000001 1000002");
+	assert_int_equal(walk(&w), 3);
+	assert_int_equal(nftw(w.root, remove_one, 16, FTW_DEPTH | FTW_PHYS),
+	    0);
+	clear(&w);
+}
+
+/* A heap of zombies with somebody alive at either end of it. */
+static int
+heap_stat(void *arg, const char *root, pid_t pid, struct procfs_stat *out)
+{
+	struct world	*w = arg;
+
+	(void)root;
+	if (pid == w->g.shim || pid == getpid())
+		return procfs_stat("", pid, out);
+	*out = (struct procfs_stat){ .pid = pid, .state = 'Z', .threads = 1,
+	    .start = (uint64_t)pid, .ppid = w->g.shim };
+	if (pid == w->whose || pid == w->whose + HEAP - 1)
+		out->state = 'S';
+	return 0;
+}
+
+static void
+a_walk_through_a_heap_of_zombies_is_cut_short(void **state)
+{
+	static char	kids[HEAP * 8 + 1];
+	struct world	w;
+	size_t		n = 0;
+	int		i;
+
+	(void)state;
+	plant(&w, GROVE_FLAT, 1);
+	make_root(&w);
+	w.whose = 1000000;
+	w.sys.stat = heap_stat;
+	w.sys.patience_us = 0;
+	w.open_error = -ENOSYS;
+	for (i = 0; i < HEAP; i++)
+		n += (size_t)snprintf(kids + n, sizeof kids - n, "%d ",
+		    w.whose + i);
+	put_process(&w, w.g.shim, kids);
+	assert_int_equal(walk(&w), -ETIME);
+	assert_true(w.t.changes > 0 && w.t.n < HEAP / 2);
+	assert_true(has(&w, w.whose));
+	assert_false(has(&w, w.whose + HEAP - 1));
+	assert_int_equal(walk(&w), -ETIME);
+	assert_true(has(&w, w.whose + HEAP - 1));
+	assert_int_equal(w.t.live, 2);
+	assert_int_equal(nftw(w.root, remove_one, 16, FTW_DEPTH | FTW_PHYS),
+	    0);
+	clear(&w);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest	tests[] = {
+		cmocka_unit_test(
+		    T2_without_children_files_the_same_ones_are_found),
+		cmocka_unit_test(T6_depth_10000_is_no_deeper_than_any_other),
+		cmocka_unit_test(T6_a_circle_is_walked_once),
+		cmocka_unit_test(
+		    a_walk_through_a_heap_of_zombies_is_cut_short),
+	};
+
+	reap_become_subreaper();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
