@@ -8,7 +8,7 @@ BENCH   := build/bench
 PEERFL  := -O2 -g -Wall -Wextra
 
 bench: $(addprefix $(BENCH)/,load true pty_reader echo spawnrate coldstart \
-	awake grpc_peer rest_peer fell)
+	awake grpc_peer rest_peer fell orphans)
 
 LOADOBJ := $(filter-out $(RELDIR)/applets/%,$(RELOBJ))
 $(BENCH)/load: $(RELDIR)/tests/bench/load.o $(LOADOBJ) $(SYS)/.key
