@@ -12,7 +12,6 @@
 #include "proc/tree.h"
 #include "proc/tree_impl.h"
 
-#define NOBODY		UINT32_MAX	/* "up" of those right below us */
 #define MEMBERS_MAX	(UINT32_MAX / 4)
 #define MARKER_MAX	256
 #define LOOKS_MIN	512u		/* whatever time it takes */
@@ -29,7 +28,7 @@ struct kin {
 /* Somebody listed as a child, to be looked at. */
 struct hint {
 	pid_t	 pid, ppid;
-	uint32_t up;			/* the parent's index, or NOBODY */
+	uint32_t up;			/* the parent's index, or TREE_NOBODY */
 };
 
 struct walk {
@@ -451,7 +450,7 @@ list_kids(struct walk *w, pid_t pid, unsigned threads, uint32_t up)
 		w->nhints = before;
 		r = read_kids(w, pid, threads);
 	} while (out_of_fds(w->t, r));
-	if (up != NOBODY || w->t->walks % 2 != 0)
+	if (up != TREE_NOBODY || w->t->walks % 2 != 0)
 		turn_round(w->hint + before, w->nhints - before);
 	step(w->t, TREE_LISTED, pid);
 	return w->nomem ? -ENOMEM : ends_walk(r) ? r : 0;
@@ -493,7 +492,7 @@ append(struct walk *w, const struct tree_member *new)
 static bool
 parent_holds(const struct walk *w, uint32_t up)
 {
-	return up == NOBODY || holds(w->t, &w->t->member[up]);
+	return up == TREE_NOBODY || holds(w->t, &w->t->member[up]);
 }
 
 /* 1: m is a new member, maybe a dead one; 0: it isn't; or -errno. */
@@ -506,7 +505,7 @@ verify(const struct walk *w, struct tree_member *m, pid_t pid, pid_t ppid)
 	step(t, TREE_BOUND, pid);
 	if ((r = look_at(t, pid, &m->stat)) < 0 && ends_walk(r))
 		return r;
-	if (r == 0 && m->stat.ppid == ppid && m->up == NOBODY && !t->shim &&
+	if (r == 0 && m->stat.ppid == ppid && m->up == TREE_NOBODY && !t->shim &&
 	    !belongs(w, &m->stat))
 		return 0;
 	if (r < 0 || m->stat.ppid != ppid || !holds(t, m) ||
@@ -542,7 +541,7 @@ adopt_new(struct walk *w, pid_t pid, pid_t ppid, uint32_t up)
 	return m.dead ? 0 : visit(w, t->n - 1);
 }
 
-/* up: the member below whom pid was listed, or NOBODY. */
+/* up: the member below whom pid was listed, or TREE_NOBODY. */
 static int
 adopt(struct walk *w, pid_t pid, pid_t ppid, uint32_t up)
 {
@@ -623,7 +622,7 @@ walk_roots(struct walk *w)
 	int	r;
 
 	pid = w->t->shim ? w->scope->shim : w->self;
-	if ((r = list_kids(w, pid, 0, NOBODY)) < 0)
+	if ((r = list_kids(w, pid, 0, TREE_NOBODY)) < 0)
 		return r;
 	return walk_hints(w);
 }
@@ -641,54 +640,6 @@ walk_known(struct walk *w)
 		    refresh(t, &t->member[i]) && (r = visit(w, i)) == 0)
 			r = walk_hints(w);
 	return r;
-}
-
-/*
- * Members from `first` on stand as they were found, parents in front.  Each
- * gets the last place of the stretch that it fills with all below it.
- */
-static void
-set_places(struct tree *t, size_t first)
-{
-	struct tree_member	*m = t->member, *up;
-	uint32_t		 free_slot = (uint32_t)first, *next;
-	size_t			 i;
-
-	for (i = first; i < t->n; i++) {
-		m[i].size = 1;
-		if (m[i].up < first)
-			m[i].up = NOBODY;	/* somebody known before */
-	}
-	for (i = t->n; i-- > first; )
-		if (m[i].up != NOBODY)
-			m[m[i].up].size += m[i].size;
-	for (i = first; i < t->n; i++) {
-		up = m[i].up != NOBODY ? &m[m[i].up] : NULL;
-		next = up != NULL ? &up->slot : &free_slot;
-		m[i].slot = *next;
-		*next += m[i].size;
-	}
-	/* By now a slot has moved on by all its children. */
-	for (i = first; i < t->n; i++)
-		m[i].up = m[i].slot;
-}
-
-static void
-order_new(struct tree *t, size_t first)
-{
-	struct tree_member	m;
-	size_t			i;
-
-	if (first == t->n)
-		return;
-	set_places(t, first);
-	for (i = first; i < t->n; i++)
-		while (t->member[i].up != i) {
-			m = t->member[t->member[i].up];
-			t->member[t->member[i].up] = t->member[i];
-			t->member[i] = m;
-		}
-	index_fill(t);
 }
 
 int
@@ -711,7 +662,9 @@ tree_walk(struct tree *t, const struct tree_scope *scope)
 		r = walk_roots(&w);
 	if (r < 0)
 		t->changes++;
-	order_new(t, first);
+	tree_order(t, first);
+	if (t->n > first)
+		index_fill(t);
 	free(w.hint);
 	free(w.kin);
 	return r < 0 ? r : (int)(t->n - first);

@@ -6,6 +6,8 @@
 #ifndef PROC_TREE_IMPL_H
 #define PROC_TREE_IMPL_H
 
+#include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "proc/procfs.h"
@@ -32,5 +34,15 @@ struct tree_sys {
 };
 
 extern const struct tree_sys tree_kernel;
+
+struct tree;
+
+#define TREE_NOBODY	UINT32_MAX	/* "up" of those right below us */
+
+/*
+ * Puts members from `first` on, as found with parents in front, into
+ * post-order.  Their indices change.
+ */
+void	 tree_order(struct tree *t, size_t first);
 
 #endif
