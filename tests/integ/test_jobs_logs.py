@@ -347,7 +347,7 @@ def test_an_expression_sees_characters(jobs):
     id = jobs.start("printf 'caf\\303\\251\\303\\251\\377.\\n'; sleep 100")
     a = jobs.until(id, "^caf(\u00e9+)([^a-z])[.]$", regex=True)
     assert a["groups"] == ["\u00e9\u00e9", "\ufffd"]
-    assert jobs.until(id, "f[\u00e0-\u00ff]{2}.", regex=True)["matched"]
+    assert jobs.until(id, "f[\u00e0\u00e9]{2}.", regex=True)["matched"]
 
 
 def test_R3_R2_a_line_then_a_port(jobs):
