@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -59,6 +60,26 @@ become_shim(const struct shim *s)
 		return false;
 	prctl(PR_SET_PDEATHSIG, ORPHANED, 0, 0, 0);
 	return getppid() == s->parent;
+}
+
+/* In ps(1) we would look like the daemon otherwise: our words are its words. */
+static void
+rename_args(void)
+{
+	char	text[4096];
+	ssize_t	n;
+	int	fd;
+
+	if ((fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC)) == -1)
+		return;
+	n = read(fd, text, sizeof text);
+	close(fd);
+	if (n < (ssize_t)sizeof SHIM_NAME ||
+	    memcmp(text, program_invocation_name,
+	    strlen(program_invocation_name) + 1) != 0)
+		return;
+	memset(program_invocation_name, 0, (size_t)n);
+	memcpy(program_invocation_name, SHIM_NAME, sizeof SHIM_NAME);
 }
 
 static void
@@ -192,6 +213,7 @@ shim_run(const struct child_spec *spec, struct launch_plan *p,
 		launch_give_up(fds->status, errno);
 	if (s.root == 0)
 		be_program(&s, spec, p, fds);
+	rename_args();
 	keep_link(&s);
 	while (!collect_all(&s)) {
 		if (getppid() != s.parent)

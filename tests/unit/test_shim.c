@@ -2,6 +2,7 @@
 #include <sys/resource.h>
 
 #include "base/str.h"
+#include "proc/procfs.h"
 #include "proc/shim.h"
 #include "tests/unit/failmalloc.h"
 #include "tests/unit/run.h"
@@ -201,6 +202,10 @@ it_is_deaf_alone_and_holds_one_descriptor(void **state)
 	spin_poll(&s, shim_sleeps, &shim);
 	assert_string_equal(status_field(shim, "Name:"), SHIM_NAME);
 	assert_int_equal(getsid(shim), shim);
+	assert_int_equal(procfs_cmdline("", shim, path, sizeof path), 0);
+	assert_memory_equal(path, SHIM_NAME, strlen(SHIM_NAME));
+	assert_int_equal(strspn(path + strlen(SHIM_NAME), " "),
+	    strlen(path) - strlen(SHIM_NAME));
 	snprintf(path, sizeof path, "/proc/%d/fd", (int)shim);
 	assert_non_null(d = opendir(path));
 	while ((e = readdir(d)) != NULL)
