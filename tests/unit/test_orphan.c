@@ -47,7 +47,7 @@ static void
 finish(struct world *w)
 {
 	orphans_destroy(w->o);
-	if (w->pid != 0)
+	if (w->pid > 1)
 		kill(w->pid, SIGKILL);
 	spin_poll(&w->s, run_nobody_left, NULL);
 	spin_finish(&w->s);
@@ -59,10 +59,10 @@ static void
 leave(struct world *w, const char *program)
 {
 	struct procfs_stat	st;
-	int			p[2], status;
+	int			p[2], status, fd, i;
 	pid_t			pid;
 
-	assert_int_equal(pipe(p), 0);
+	assert_int_equal(pipe2(p, O_CLOEXEC), 0);
 	if ((pid = fork()) == 0) {
 		setenv("ORPHAN_OF", "this test", 1);
 		setsid();
@@ -70,15 +70,19 @@ leave(struct world *w, const char *program)
 			(void)!write(p[1], &pid, sizeof pid);
 			_exit(0);
 		}
-		close(p[0]);
-		close(p[1]);
+		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+		for (i = 0; i < 3; i++)
+			dup2(fd, i);
 		execl("/bin/sh", "sh", "-c", program, "left-over", NULL);
 		_exit(1);
 	}
+	assert_true(pid > 0);
 	assert_int_equal(read(p[0], &w->pid, sizeof w->pid), sizeof w->pid);
+	assert_true(w->pid > 1);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
-	close(p[0]);
 	close(p[1]);
+	assert_int_equal(read(p[0], &pid, 1), 0);	/* it is at exec */
+	close(p[0]);
 	usleep((ORPHAN_AGE_MS + 200) * 1000);
 	assert_int_equal(procfs_stat("", w->pid, &st), 0);
 	assert_int_equal(st.ppid, getpid());
@@ -100,6 +104,12 @@ is_gone(void *arg)
 	return run_is_gone(&((struct world *)arg)->pid);
 }
 
+static bool
+second_time(void *arg)
+{
+	return (*(int *)arg)++ > 0;
+}
+
 static uint64_t
 hung_up(const struct world *w)
 {
@@ -114,6 +124,7 @@ an_orphan_of_nobody_is_hung_up_once(void **state)
 {
 	struct orphan_counts	c;
 	struct world		w;
+	int			turns = 0;
 
 	(void)state;
 	create(&w, NULL, 0, 1);
@@ -122,6 +133,7 @@ an_orphan_of_nobody_is_hung_up_once(void **state)
 	spin_poll(&w.s, counted, &w);
 	assert_int_equal(hung_up(&w), 1);
 	usleep(5000);
+	spin_poll(&w.s, second_time, &turns);	/* the loop's clock, too */
 	orphans_scan(w.o);			/* escalates: after 1 ms */
 	spin_poll(&w.s, is_gone, &w);
 	orphans_scan(w.o);
