@@ -505,8 +505,8 @@ verify(const struct walk *w, struct tree_member *m, pid_t pid, pid_t ppid)
 	step(t, TREE_BOUND, pid);
 	if ((r = look_at(t, pid, &m->stat)) < 0 && ends_walk(r))
 		return r;
-	if (r == 0 && m->stat.ppid == ppid && m->up == TREE_NOBODY && !t->shim &&
-	    !belongs(w, &m->stat))
+	if (r == 0 && m->stat.ppid == ppid && m->up == TREE_NOBODY &&
+	    !t->shim && !belongs(w, &m->stat))
 		return 0;
 	if (r < 0 || m->stat.ppid != ppid || !holds(t, m) ||
 	    !parent_holds(w, m->up)) {

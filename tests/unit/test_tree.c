@@ -135,6 +135,7 @@ take_number(enum tree_step when, bool sibling, int open_error)
 	size_t		i;
 
 	plant(&w, GROVE_DAEMONS, 3);
+	usleep(20000);			/* a start time of its own */
 	plant(&other, GROVE_FLAT, 1);
 	decoy = sibling ? w.g.sh->pid[2] : other.g.leader;
 	w.when = when;
