@@ -197,6 +197,29 @@ a_walk_through_a_heap_of_zombies_is_cut_short(void **state)
 	clear(&w);
 }
 
+/* He may have left somebody: only a second look tells. */
+static void
+K6_an_unknown_zombie_is_a_change_once(void **state)
+{
+	struct world	w;
+
+	(void)state;
+	plant(&w, GROVE_FLAT, 1);
+	make_root(&w);
+	w.whose = 1000000;
+	w.sys.stat = heap_stat;
+	w.open_error = -ENOSYS;
+	put_process(&w, w.g.shim, "1000001");
+	assert_int_equal(walk(&w), 1);
+	assert_int_equal(w.t.live, 0);
+	assert_int_equal(w.t.changes, 1);
+	assert_int_equal(walk(&w), 0);
+	assert_int_equal(w.t.changes, 0);
+	assert_int_equal(nftw(w.root, remove_one, 16, FTW_DEPTH | FTW_PHYS),
+	    0);
+	clear(&w);
+}
+
 int
 main(void)
 {
@@ -204,6 +227,7 @@ main(void)
 		cmocka_unit_test(
 		    T2_without_children_files_the_same_ones_are_found),
 		cmocka_unit_test(T6_depth_10000_is_no_deeper_than_any_other),
+		cmocka_unit_test(K6_an_unknown_zombie_is_a_change_once),
 		cmocka_unit_test(T6_a_circle_is_walked_once),
 		cmocka_unit_test(
 		    a_walk_through_a_heap_of_zombies_is_cut_short),
