@@ -266,7 +266,7 @@ def test_Z1_Z3_ten_thousand_orphans_end_at_once(start, orphans, way):
     print("%d echoes, worst %.1f ms; control %.1f ms" % (
         len(echoes), max(e[0] for e in echoes) * 1e3, control.worst * 1e3))
     if control.worst < 0.003:           # else the machine is too busy
-        assert max(e[0] for e in echoes) < 0.05
+        assert sorted(e[0] for e in echoes)[len(echoes) * 95 // 100] < 0.05
 
 
 def test_T22_signals_as_pid_1(start):
