@@ -42,6 +42,7 @@
 
 #define CONFIG_PATH	"/etc/k8shell/config.yaml"
 #define BLUEPRINT_PATH	"/etc/k8shell/blueprint.yaml"
+#define OWN_PROGRAM	"/proc/self/exe"
 #define SA_DIR		"/var/run/secrets/kubernetes.io/serviceaccount"
 #define REAP_PAUSE_MS	2
 #define NOFILE_WANTED	65536u	/* sockets, PTYs and pipes of all sessions */
@@ -535,8 +536,8 @@ start_core(struct daemon *d)
 	    (d->streams = streams_create(d->loop)) == NULL ||
 	    (d->sessions = sessions_create(d->loop, d->reap, d->streams,
 	    &d->svc.nofile, &rules)) == NULL ||
-	    (d->jobs = jobs_create(d->loop, d->reap, &d->svc.nofile)) ==
-	    NULL ||
+	    (d->jobs = jobs_create(d->loop, d->reap, &d->svc.nofile,
+	    OWN_PROGRAM)) == NULL ||
 	    (d->monitor = monitor_create(d->loop, d->reap, &m)) == NULL)
 		return fail("start", "out of memory or descriptors");
 	sessions_on_end(d->sessions, on_session_end, d->jobs);

@@ -9,6 +9,7 @@
 
 #include "applets/applet.h"
 #include "base/version.h"
+#include "proc/shim.h"
 
 #define EXIT_USAGE	2
 
@@ -26,6 +27,7 @@ static const struct applet applets[] = {
 	    install_main, false },
 	{ "kbox", "talk to the daemon of this workspace", kbox_main, true },
 	{ "sftp", NULL, NULL, true },
+	{ SHIM_NAME, NULL, shim_main, false },
 	/* The workspace calls these by name: spec/bootstrap.md 2.6. */
 	{ "uptime", NULL, kbox_main, false },
 	{ "last", NULL, kbox_main, false },

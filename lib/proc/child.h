@@ -61,6 +61,7 @@ struct child_spec {
 	const struct cgjob *cgroup;		/* entered if it can be; or NULL */
 	bool		 shim;			/* below one, see shim.h: it
 						 * costs a second fork */
+	const char	*shim_program;		/* has shim_main(); or NULL */
 };
 
 /* Where starting failed; the text for the user is child_stage_name(). */

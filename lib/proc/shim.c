@@ -3,14 +3,17 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/str.h"
 #include "proc/child.h"
 #include "proc/launch.h"
 #include "proc/shim.h"
@@ -34,7 +37,7 @@ ignore(int signo)
 
 /*
  * Two signals are let in, but only while we sleep, and only to wake us: what
- * they would say is asked of the kernel.
+ * they would say is asked of the kernel.  All of it is lost by exec.
  */
 static void
 shut_ears(void)
@@ -46,6 +49,8 @@ shut_ears(void)
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	sigaction(SIGCHLD, &sa, NULL);
 	sigaction(ORPHANED, &sa, NULL);
+	prctl(PR_SET_NAME, SHIM_NAME, 0, 0, 0);
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
 /* True if there is somebody to be a shim for. */
@@ -53,33 +58,11 @@ static bool
 become_shim(const struct shim *s)
 {
 	shut_ears();
-	prctl(PR_SET_NAME, SHIM_NAME, 0, 0, 0);
-	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == -1 ||
 	    setsid() == -1 || chdir("/") == -1)
 		return false;
 	prctl(PR_SET_PDEATHSIG, ORPHANED, 0, 0, 0);
 	return getppid() == s->parent;
-}
-
-/* In ps(1) we would look like the daemon otherwise: our words are its words. */
-static void
-rename_args(void)
-{
-	char	text[4096];
-	ssize_t	n;
-	int	fd;
-
-	if ((fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC)) == -1)
-		return;
-	n = read(fd, text, sizeof text);
-	close(fd);
-	if (n < (ssize_t)sizeof SHIM_NAME ||
-	    memcmp(text, program_invocation_name,
-	    strlen(program_invocation_name) + 1) != 0)
-		return;
-	memset(program_invocation_name, 0, (size_t)n);
-	memcpy(program_invocation_name, SHIM_NAME, sizeof SHIM_NAME);
 }
 
 static void
@@ -201,6 +184,36 @@ be_program(const struct shim *s, const struct child_spec *spec,
 	launch_run(spec, p, fds);
 }
 
+static _Noreturn void
+watch(struct shim *s)
+{
+	while (!collect_all(s)) {
+		if (getppid() != s->parent)
+			die(s);
+		sleep_until_news(s, NULL);
+	}
+	_exit(0);
+}
+
+/*
+ * What was forked holds a copy of all our memory, keys included, for as long
+ * as the job lives; a new program holds next to nothing.  Below us everything
+ * stays as it is.  Returns if there is no such program.
+ */
+static void
+renew(const struct shim *s, const char *program)
+{
+	char	name[] = SHIM_NAME, parent[16], root[16];
+	char	*argv[] = { name, parent, root, NULL }, *envp[] = { NULL };
+
+	if (program == NULL ||
+	    str_format(parent, sizeof parent, "%d", (int)s->parent) < 0 ||
+	    str_format(root, sizeof root, "%d", (int)s->root) < 0 ||
+	    fcntl(s->link, F_SETFD, 0) == -1)
+		return;
+	execve(program, argv, envp);
+}
+
 _Noreturn void
 shim_run(const struct child_spec *spec, struct launch_plan *p,
     const struct launch_fds *fds, int link, pid_t parent)
@@ -213,12 +226,26 @@ shim_run(const struct child_spec *spec, struct launch_plan *p,
 		launch_give_up(fds->status, errno);
 	if (s.root == 0)
 		be_program(&s, spec, p, fds);
-	rename_args();
 	keep_link(&s);
-	while (!collect_all(&s)) {
-		if (getppid() != s.parent)
-			die(&s);
-		sleep_until_news(&s, NULL);
+	renew(&s, spec->shim_program);
+	watch(&s);
+}
+
+int
+shim_main(int argc, char **argv)
+{
+	struct shim	s = { .link = LINK_FD };
+	struct stat	st;
+	uint32_t	parent, root;
+
+	if (argc != 3 || str_to_u32(argv[1], INT32_MAX, &parent) < 0 ||
+	    str_to_u32(argv[2], INT32_MAX, &root) < 0 || root < 2 ||
+	    fstat(LINK_FD, &st) == -1 || !S_ISSOCK(st.st_mode)) {
+		fprintf(stderr, "%s: only the daemon starts this\n", SHIM_NAME);
+		return 2;
 	}
-	_exit(0);
+	s.parent = (pid_t)parent;
+	s.root = (pid_t)root;
+	shut_ears();
+	watch(&s);
 }

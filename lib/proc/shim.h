@@ -10,8 +10,8 @@
  *
  * It keeps our ids, so that a job of another user can't kill it, is
  * undumpable, a session of its own, deaf to all signals that can be blocked,
- * and holds no descriptor but its link to us.  If we die, it kills what it
- * holds.
+ * and holds no descriptor but its link to us, and, executed anew, none of our
+ * memory.  If we die, it kills what it holds.
  */
 #ifndef PROC_SHIM_H
 #define PROC_SHIM_H
@@ -57,5 +57,11 @@ struct launch_fds;
 _Noreturn void shim_run(const struct child_spec *spec,
 	    struct launch_plan *p, const struct launch_fds *fds, int link,
 	    pid_t parent);
+
+/*
+ * The applet SHIM_NAME: what the shim goes on as where the specification names
+ * a program that has it.  argv: who forked it, and the job's first process.
+ */
+int	 shim_main(int argc, char **argv);
 
 #endif

@@ -313,12 +313,13 @@ is_empty(const struct tree *t)
 
 /*
  * A shim that never had anybody below it is about to fork the program (N14),
- * or about to end.
+ * or about to end.  We ourselves are not.
  */
 static bool
 expecting(const struct treekill *k)
 {
-	return k->tree.shim && k->tree.n == 0 && !k->settled;
+	return k->tree.shim && k->spec.scope.shim != getpid() &&
+	    k->tree.n == 0 && !k->settled;
 }
 
 static bool

@@ -531,6 +531,7 @@ spawn(struct job *j, const struct job_spec *spec, const char *const *paths,
 		    .ngroups = a->ngroups, .change = geteuid() == 0,
 		    .may_gain = account_may_gain(a) },
 		.io = CHILD_OUTPUT, .nofile = j->owner->nofile, .shim = true,
+		.shim_program = j->owner->shim,
 		.strict_cwd = true,
 	};
 	char			**env;

@@ -61,9 +61,10 @@ bool	 job_id_valid(const char *id);
 
 /* -- the registry ---------------------------------------------------------- */
 
-/* nofile: what jobs get as RLIMIT_NOFILE; borrowed, NULL: ours. */
+/* nofile: what jobs get as RLIMIT_NOFILE; borrowed, NULL: ours.  shim: as
+ * child_spec.shim_program. */
 struct jobs *jobs_create(struct loop *l, struct reap *r,
-	    const struct rlimit *nofile);
+	    const struct rlimit *nofile, const char *shim);
 /* NULL is allowed.  Kills what lives, waits for nobody; waiters are told. */
 void	 jobs_destroy(struct jobs *j);
 

@@ -68,6 +68,7 @@ struct job {
 struct jobs {
 	struct loop	*loop;			/* borrowed, all three */
 	struct reap	*reap;
+	const char	*shim;			/* program, or NULL */
 	const struct rlimit *nofile;
 	struct jobfiles	*files;
 	struct job	*list;			/* newest first */

@@ -100,7 +100,8 @@ jobs_count_log(struct job *j, size_t before)
 /* -- life ------------------------------------------------------------------ */
 
 struct jobs *
-jobs_create(struct loop *l, struct reap *r, const struct rlimit *nofile)
+jobs_create(struct loop *l, struct reap *r, const struct rlimit *nofile,
+    const char *shim)
 {
 	struct jobs	*js;
 
@@ -109,6 +110,7 @@ jobs_create(struct loop *l, struct reap *r, const struct rlimit *nofile)
 	js->loop = l;
 	js->reap = r;
 	js->nofile = nofile;
+	js->shim = shim;
 	if (cgjob_probe("", js->cgroup_home, sizeof js->cgroup_home) < 0)
 		js->cgroup_home[0] = '\0';
 	else

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 import time
 
 import pytest
@@ -750,6 +751,30 @@ def test_N15_somebody_kills_the_shim(jobs, daemon):
     jobs.kill(id)
     assert all(dead(p) for p in pids)
     assert jobs.get(id)["status"] == "killed"
+
+
+def test_a_shim_holds_none_of_the_daemons_memory(jobs, daemon):
+    """Keys and histories, that is; by its name, and by what is its own."""
+    big = jobs.start("head -c 900000 /dev/zero | tr '\\0' x; sleep 1000")
+    harness.eventually(lambda: jobs.get(big)["bytes_out"] == 900000, "output")
+    id = jobs.start(["sleep", "1000"])
+    shim = ppid(jobs.get(id)["pid"])
+    with open("/proc/%d/cmdline" % shim) as f:
+        assert f.read().split("\0")[0] == "k8shell-shim"
+    with open("/proc/%d/environ" % shim) as f:
+        assert f.read() == ""
+    with open("/proc/%d/smaps_rollup" % shim) as f:
+        anonymous = int(re.search(r"^Anonymous: +(\d+) kB", f.read(), re.M)[1])
+    assert anonymous < (4096 if "san" in harness.BINARY else 256)
+    for j in big, id:
+        jobs.kill(j, grace_ms=0)
+
+
+def test_a_shim_is_started_by_nobody_else():
+    done = subprocess.run([harness.BINARY, "k8shell-shim", "1", "2"],
+                          capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "k8shell-shim: only the daemon starts this\n"
 
 
 def test_T20_no_user_may_kill_a_shim(jobs):

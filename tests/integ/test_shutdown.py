@@ -58,6 +58,13 @@ def test_B7_who_ignores_everything_is_killed_and_nobody_is_left(start, wrapper,
     assert " INF stopped " in d.log().splitlines()[-1]
 
 
+def test_nobody_is_waited_for_where_nobody_is(start):
+    """Once it looks, sees that, and ends; not again until the grace is over."""
+    d = start()
+    d.stop()
+    assert d.log().count("processes left") <= 1
+
+
 def test_shutdown_9_who_is_polite_has_his_say(start):
     """A daemonized server gets SIGTERM and the time to save its data."""
     d = start(config=GRACE % "5s")

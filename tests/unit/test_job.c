@@ -40,7 +40,8 @@ world_make(struct world *w)
 	log_set_level(LOG_FATAL);
 	spin_init(&w->s, true);
 	assert_int_equal(reap_become_subreaper(), 0);
-	assert_non_null(w->jobs = jobs_create(w->s.loop, w->s.reap, NULL));
+	assert_non_null(w->jobs = jobs_create(w->s.loop, w->s.reap, NULL,
+	    NULL));
 }
 
 static bool
