@@ -216,7 +216,7 @@ class Control(threading.Thread):
 
 
 @pytest.mark.parametrize("way", ["pid1", "subreaper"])
-def test_Z1_Z3_ten_thousand_orphans_end_at_once(start, orphans, way):
+def test_Z1_Z2_Z3_ten_thousand_orphans_end_at_once(start, orphans, way):
     config = harness.CONFIG.replace("debug", "info")
     d = pid1(start, config=config) if way == "pid1" else start(config=config)
     codes, echoes = {}, []

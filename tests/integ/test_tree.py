@@ -24,7 +24,12 @@ SHAPES = [
     ("stopped", 40, 5000), ("stubborn", 20, 20), ("mixed", 40, 30),
     ("busy", 20, 50), ("main-gone", 20, 5000),
 ]
-IDS = ["%s-%d" % s[:2] for s in SHAPES]
+# Scenarios of process-tree.md 3.7.
+SCENARIOS = {"threads": "N1", "daemons": "N2", "root-gone": "N3",
+             "term-forks": "N5", "fork-chain": "N6", "stopped": "N8",
+             "main-gone": "T1"}
+IDS = ["%s%s-%d" % (SCENARIOS[s[0]] + "_" if s[0] in SCENARIOS else "",
+                    *s[:2]) for s in SHAPES]
 PID1 = ["unshare", "--pid", "--fork", "--mount", "--mount-proc"]
 
 
