@@ -113,6 +113,8 @@ const struct kbox_option *kbox_option_find(const struct kbox_command *c,
 const char *kbox_nearest(const char *word);
 /* Seconds ("90", "1.5") or a Go duration; milliseconds, or -EINVAL. */
 int64_t	 kbox_parse_span(const char *s);
+/* Whether word is in a list with commas between; NULL is an empty one. */
+bool	 kbox_in_list(const char *list, const char *word);
 
 /* kbox_say.c: memory that is not there ends the program. */
 void	*kbox_alloc(struct kbox *k, size_t n);		/* zeroed */

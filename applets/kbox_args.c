@@ -233,3 +233,16 @@ kbox_parse_span(const char *s)
 		return -EINVAL;
 	return (int64_t)(seconds * 1000);
 }
+
+bool
+kbox_in_list(const char *list, const char *word)
+{
+	size_t	n, len = strlen(word);
+
+	for (; list != NULL; list = list[n] == ',' ? list + n + 1 : NULL) {
+		n = strcspn(list, ",");
+		if (n == len && memcmp(list, word, n) == 0)
+			return true;
+	}
+	return false;
+}

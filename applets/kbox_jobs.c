@@ -235,19 +235,6 @@ add_job(struct kbox *k, struct kbox_table *t, const struct kbox_job *j)
 }
 
 static bool
-in_list(const char *list, const char *word)
-{
-	size_t	n, len = strlen(word);
-
-	for (; list != NULL; list = list[n] == ',' ? list + n + 1 : NULL) {
-		n = strcspn(list, ",");
-		if (n == len && memcmp(list, word, n) == 0)
-			return true;
-	}
-	return false;
-}
-
-static bool
 is_wanted(const struct kbox *k, const struct kbox_job *j)
 {
 	const char	*session = k->values[OPT_SESSION];
@@ -256,7 +243,7 @@ is_wanted(const struct kbox *k, const struct kbox_job *j)
 	    strcmp(value_text(j->value, "session"), session) != 0)
 		return false;
 	if (k->values[OPT_STATUS] != NULL)
-		return in_list(k->values[OPT_STATUS], j->status);
+		return kbox_in_list(k->values[OPT_STATUS], j->status);
 	return kbox_job_is(j, k->values[OPT_ALL] != NULL ? KBOX_JOBS_ANY :
 	    KBOX_JOBS_LIVE);
 }

@@ -44,19 +44,6 @@ struct logs {
 
 /* ---- one line ---- */
 
-static bool
-in_list(const char *list, const char *word)
-{
-	size_t	n, len = strlen(word);
-
-	for (; list != NULL; list = list[n] == ',' ? list + n + 1 : NULL) {
-		n = strcspn(list, ",");
-		if (n == len && memcmp(list, word, n) == 0)
-			return true;
-	}
-	return false;
-}
-
 /* The daemon's lines have no zone: ours are in UTC. */
 static bool
 line_time(const struct value *v, int64_t *ns)
@@ -76,7 +63,7 @@ is_wanted(const struct logs *l, const struct value *v)
 	int64_t		ns;
 
 	if (l->want.components != NULL &&
-	    !in_list(l->want.components, value_text(v, "component")))
+	    !kbox_in_list(l->want.components, value_text(v, "component")))
 		return false;
 	if (log_level_parse(value_text(v, "level"), &level) == 0 &&
 	    level < l->want.level)
