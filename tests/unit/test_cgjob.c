@@ -2,7 +2,6 @@
 #include <sys/stat.h>
 
 #include <errno.h>
-#include <ftw.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -19,6 +18,7 @@
 
 #include "proc/cgjob.h"
 #include "proc/cgroup.h"
+#include "tests/unit/fixture.h"
 
 #define PATH_LEN	512
 #define CG		"/sys/fs/cgroup"
@@ -28,28 +28,7 @@ static char	root[] = "/tmp/test_cgjob." "XX" "XX" "XX";
 static void
 put(const char *name, const char *text)
 {
-	char	 path[PATH_LEN], *slash;
-	FILE	*f;
-
-	snprintf(path, sizeof path, "%s%s", root, name);
-	for (slash = strchr(path + strlen(root) + 1, '/'); slash != NULL;
-	    slash = strchr(slash + 1, '/')) {
-		*slash = '\0';
-		assert_true(mkdir(path, 0700) == 0 || errno == EEXIST);
-		*slash = '/';
-	}
-	assert_non_null(f = fopen(path, "w"));
-	assert_true(fputs(text, f) >= 0);
-	fclose(f);
-}
-
-static int
-remove_one(const char *path, const struct stat *st, int kind, struct FTW *ftw)
-{
-	(void)st;
-	(void)kind;
-	(void)ftw;
-	return remove(path);
+	fixture_put(root, name, text, strlen(text));
 }
 
 static int
@@ -64,7 +43,7 @@ static int
 remove_root(void **state)
 {
 	(void)state;
-	return nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	return fixture_remove(root);
 }
 
 static void

@@ -2,7 +2,6 @@
 #include <sys/stat.h>
 
 #include <errno.h>
-#include <ftw.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -20,6 +19,7 @@
 
 #include "base/str.h"
 #include "proc/procfs.h"
+#include "tests/unit/fixture.h"
 
 #define PATH_LEN	512
 #define TAIL " S 7 8 9 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 2 0 4250 99 7 18446744"
@@ -30,28 +30,7 @@ static char	root[] = "/tmp/test_procfs." "XX" "XX" "XX";
 static void
 put(const char *name, const char *text, size_t n)
 {
-	char	 path[PATH_LEN], *slash;
-	FILE	*f;
-
-	snprintf(path, sizeof path, "%s%s", root, name);
-	for (slash = strchr(path + strlen(root) + 1, '/'); slash != NULL;
-	    slash = strchr(slash + 1, '/')) {
-		*slash = '\0';
-		assert_true(mkdir(path, 0700) == 0 || errno == EEXIST);
-		*slash = '/';
-	}
-	assert_non_null(f = fopen(path, "w"));
-	assert_int_equal(fwrite(text, 1, n, f), n);
-	fclose(f);
-}
-
-static int
-remove_one(const char *path, const struct stat *st, int kind, struct FTW *ftw)
-{
-	(void)st;
-	(void)kind;
-	(void)ftw;
-	return remove(path);
+	fixture_put(root, name, text, n);
 }
 
 static int
@@ -66,7 +45,7 @@ static int
 remove_root(void **state)
 {
 	(void)state;
-	return nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	return fixture_remove(root);
 }
 
 /* -- stat ----------------------------------------------------------------- */

@@ -1,7 +1,6 @@
 /* sysinfo, cgroup, mounts: readers of /proc and /sys, on fixture trees. */
 #include <sys/stat.h>
 
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,6 +18,7 @@
 #include "proc/mounts.h"
 #include "proc/procfile.h"
 #include "proc/sysinfo.h"
+#include "tests/unit/fixture.h"
 
 #define PATH_LEN	512
 
@@ -38,35 +38,13 @@ tree_make(struct tree *t)
 static void
 tree_put(const struct tree *t, const char *name, const char *text)
 {
-	char	 path[PATH_LEN], *slash;
-	FILE	*f;
-
-	snprintf(path, sizeof path, "%s%s", t->root, name);
-	for (slash = strchr(path + strlen(t->root) + 1, '/'); slash != NULL;
-	    slash = strchr(slash + 1, '/')) {
-		*slash = '\0';
-		assert_true(mkdir(path, 0700) == 0 || errno == EEXIST);
-		*slash = '/';
-	}
-	assert_non_null(f = fopen(path, "w"));
-	assert_int_equal(fwrite(text, 1, strlen(text), f), strlen(text));
-	fclose(f);
-}
-
-static int
-remove_one(const char *path, const struct stat *st, int kind, struct FTW *ftw)
-{
-	(void)st;
-	(void)kind;
-	(void)ftw;
-	return remove(path);
+	fixture_put(t->root, name, text, strlen(text));
 }
 
 static void
 tree_remove(const struct tree *t)
 {
-	assert_int_equal(nftw(t->root, remove_one, 16, FTW_DEPTH | FTW_PHYS),
-	    0);
+	assert_int_equal(fixture_remove(t->root), 0);
 }
 
 #define CG	"/sys/fs/cgroup"

@@ -2,9 +2,9 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-#include <ftw.h>
 
 #include "proc/reap.h"
+#include "tests/unit/fixture.h"
 #include "tests/unit/tree_world.h"
 
 #define DEPTH		10000
@@ -27,32 +27,17 @@ make_root(struct world *w)
 static void
 put_process(const struct world *w, pid_t pid, const char *kids)
 {
-	char	 path[2 * PATH_LEN];
-	FILE	*f;
+	char	name[64];
 
-	snprintf(path, sizeof path, "%s/proc/%d", w->root, (int)pid);
-	assert_int_equal(mkdir(path, 0700), 0);
-	snprintf(path, sizeof path, "%s/proc/%d/task", w->root, (int)pid);
-	assert_int_equal(mkdir(path, 0700), 0);
-	snprintf(path, sizeof path, "%s/proc/%d/task/%d", w->root, (int)pid,
-	    (int)pid);
-	assert_int_equal(mkdir(path, 0700), 0);
-	if (kids == NULL)
+	if (kids != NULL) {
+		snprintf(name, sizeof name, "/proc/%d/task/%d/children",
+		    (int)pid, (int)pid);
+		fixture_put(w->root, name, kids, strlen(kids));
 		return;
-	snprintf(path, sizeof path, "%s/proc/%d/task/%d/children", w->root,
-	    (int)pid, (int)pid);
-	assert_non_null(f = fopen(path, "w"));
-	assert_true(fputs(kids, f) >= 0);
-	fclose(f);
-}
-
-static int
-remove_one(const char *path, const struct stat *st, int kind, struct FTW *ftw)
-{
-	(void)st;
-	(void)kind;
-	(void)ftw;
-	return remove(path);
+	}
+	snprintf(name, sizeof name, "/proc/%d/task/%d/comm", (int)pid,
+	    (int)pid);
+	fixture_put(w->root, name, "", 0);
 }
 
 static void
@@ -73,8 +58,7 @@ T2_without_children_files_the_same_ones_are_found(void **state)
 	for (j = 0; j < w.g.sh->npids; j++)
 		assert_true(has(&w, w.g.sh->pid[j]));
 	assert_int_equal(w.t.member[90].stat.pid, w.g.leader);
-	assert_int_equal(nftw(w.root, remove_one, 16, FTW_DEPTH | FTW_PHYS),
-	    0);
+	assert_int_equal(fixture_remove(w.root), 0);
 	clear(&w);
 }
 
@@ -121,8 +105,7 @@ T6_depth_10000_is_no_deeper_than_any_other(void **state)
 	for (i = 0; i < DEPTH; i++)
 		assert_int_equal(w.t.member[i].stat.pid,
 		    w.whose + DEPTH - 1 - i);
-	assert_int_equal(nftw(w.root, remove_one, 16, FTW_DEPTH | FTW_PHYS),
-	    0);
+	assert_int_equal(fixture_remove(w.root), 0);
 	clear(&w);
 }
 
@@ -145,8 +128,7 @@ T6_a_circle_is_walked_once(void **state)
 	put_process(&w, 1000001, "1000000 1000002");
 	put_process(&w, 1000002, "1000001 1000002");
 	assert_int_equal(walk(&w), 3);
-	assert_int_equal(nftw(w.root, remove_one, 16, FTW_DEPTH | FTW_PHYS),
-	    0);
+	assert_int_equal(fixture_remove(w.root), 0);
 	clear(&w);
 }
 
@@ -192,8 +174,7 @@ a_walk_through_a_heap_of_zombies_is_cut_short(void **state)
 	assert_int_equal(walk(&w), -ETIME);
 	assert_true(has(&w, w.whose + HEAP - 1));
 	assert_int_equal(w.t.live, 2);
-	assert_int_equal(nftw(w.root, remove_one, 16, FTW_DEPTH | FTW_PHYS),
-	    0);
+	assert_int_equal(fixture_remove(w.root), 0);
 	clear(&w);
 }
 
@@ -215,8 +196,7 @@ K6_an_unknown_zombie_is_a_change_once(void **state)
 	assert_int_equal(w.t.changes, 1);
 	assert_int_equal(walk(&w), 0);
 	assert_int_equal(w.t.changes, 0);
-	assert_int_equal(nftw(w.root, remove_one, 16, FTW_DEPTH | FTW_PHYS),
-	    0);
+	assert_int_equal(fixture_remove(w.root), 0);
 	clear(&w);
 }
 
