@@ -102,23 +102,31 @@ offer_options(const struct kbox_command *c, const struct kbox_option *o,
 			offer(name, start);
 }
 
-/* status NULL: any. */
-static void
-offer_ids(struct kbox *k, const char *status, const char *start)
+/* The first of what the daemon lists there; NULL: none, or nobody answers. */
+static const struct value *
+live(struct kbox *k, const char *target)
 {
 	struct kbox_request	 q = {
-		.method = "GET", .target = KBOX_API "/streams", .quiet = true
+		.method = "GET", .target = target, .quiet = true
 	};
 	struct kbox_answer	 a;
-	struct kbox_session	 s;
-	const struct value	*v;
-	struct value		*list;
+	const struct value	*list;
 
 	k->timeout_ms = LIVE_TIMEOUT_MS;
 	if (kbox_call(k, &q, &a) != KBOX_OK ||
 	    (list = value_parse(k, &a)) == NULL)
-		return;
-	for (v = list->kids; v != NULL; v = v->next)
+		return NULL;
+	return list->kids;
+}
+
+/* status NULL: any. */
+static void
+offer_ids(struct kbox *k, const char *status, const char *start)
+{
+	struct kbox_session	 s;
+	const struct value	*v;
+
+	for (v = live(k, KBOX_API "/streams"); v != NULL; v = v->next)
 		if (kbox_session_read(k, v, &s) &&
 		    (status == NULL || strcmp(s.status, status) == 0))
 			offer(s.id, start);
@@ -127,19 +135,10 @@ offer_ids(struct kbox *k, const char *status, const char *start)
 static void
 offer_jobs(struct kbox *k, enum kbox_jobs_which which, const char *start)
 {
-	struct kbox_request	 q = {
-		.method = "GET", .target = KBOX_API "/jobs", .quiet = true
-	};
-	struct kbox_answer	 a;
 	struct kbox_job		 j;
 	const struct value	*v;
-	struct value		*list;
 
-	k->timeout_ms = LIVE_TIMEOUT_MS;
-	if (kbox_call(k, &q, &a) != KBOX_OK ||
-	    (list = value_parse(k, &a)) == NULL)
-		return;
-	for (v = list->kids; v != NULL; v = v->next) {
+	for (v = live(k, KBOX_API "/jobs"); v != NULL; v = v->next) {
 		kbox_job_read(k, v, &j);
 		if (kbox_job_is(&j, which))
 			offer(j.id, start);

@@ -375,25 +375,36 @@ remove_one(struct kbox *k, const char *word)
 	return r;
 }
 
+int
+kbox_jobs_bulk(struct kbox *k, const struct kbox_request *q,
+    const struct value **v)
+{
+	struct kbox_answer	a;
+	int			r;
+
+	*v = NULL;
+	if ((r = kbox_call(k, q, &a)) != KBOX_OK) {
+		kbox_hint_if_older(&a);
+		return r;
+	}
+	if (k->values[OPT_JSON] != NULL)
+		return value_print_answer(k, &a);
+	*v = value_parse(k, &a);
+	return *v != NULL ? KBOX_OK : KBOX_FAILED;
+}
+
 static int
 remove_done(struct kbox *k)
 {
 	struct kbox_request	 q = {
 		.method = "DELETE", .target = KBOX_API "/jobs?terminal=1"
 	};
-	struct kbox_answer	 a;
 	const struct value	*v;
 	uint64_t		 n;
 	int			 r;
 
-	if ((r = kbox_call(k, &q, &a)) != KBOX_OK) {
-		kbox_hint_if_older(&a);
+	if ((r = kbox_jobs_bulk(k, &q, &v)) != KBOX_OK || v == NULL)
 		return r;
-	}
-	if (k->values[OPT_JSON] != NULL)
-		return value_print_answer(k, &a);
-	if ((v = value_parse(k, &a)) == NULL)
-		return KBOX_FAILED;
 	n = value_count(v, "removed");
 	printf("%llu finished job%s removed\n", (unsigned long long)n,
 	    n == 1 ? "" : "s");

@@ -39,6 +39,13 @@ bool	 kbox_job_is(const struct kbox_job *j, enum kbox_jobs_which which);
 int	 kbox_job_find(struct kbox *k, const char *word,
 	    enum kbox_jobs_which which, const char **id);
 
+/*
+ * A request about many jobs, answered with how many it was.  *v is that answer,
+ * or NULL after --json has printed it, or after a message.
+ */
+int	 kbox_jobs_bulk(struct kbox *k, const struct kbox_request *q,
+	    const struct value **v);
+
 /* ---- kbox_jobs_feed.c: events, one JSON object a line ---- */
 
 /*

@@ -282,7 +282,6 @@ kill_all(const struct killing *x)
 	struct kbox_request	 q = {
 		.method = "POST", .target = KBOX_API "/jobs/kill-all"
 	};
-	struct kbox_answer	 a;
 	const struct value	*v;
 	struct json_out		 o;
 	struct buf		 body;
@@ -306,14 +305,8 @@ kill_all(const struct killing *x)
 	if (k->values[OPT_TIMEOUT] == NULL)
 		k->timeout_ms = (uint32_t)(x->grace_ms >= 0 ? x->grace_ms :
 		    GRACE_MS) + SPARE_MS;
-	if ((r = kbox_call(k, &q, &a)) != KBOX_OK) {
-		kbox_hint_if_older(&a);
+	if ((r = kbox_jobs_bulk(k, &q, &v)) != KBOX_OK || v == NULL)
 		return r;
-	}
-	if (k->values[OPT_JSON] != NULL)
-		return value_print_answer(k, &a);
-	if ((v = value_parse(k, &a)) == NULL)
-		return KBOX_FAILED;
 	n = value_count(v, "killed");
 	printf("%llu job%s ended\n", (unsigned long long)n,
 	    n == 1 ? " has" : "s have");
