@@ -138,16 +138,20 @@ load_identity(struct daemon *d)
 /* ---- process ---- */
 
 /*
- * When thousands end at once, they all want the processor to do so, and who
- * takes his share for collecting them has none left for a key press.  The dead
- * can wait: one batch, and then we sleep a little.
+ * When thousands end at once, the dead can wait: one batch, and then we look
+ * away for a while, from those who tell us that there are more, too.
  */
 static void
 reap_turn(void *arg)
 {
 	struct daemon	*d = arg;
+	bool		 more;
 
-	if (d->reap_again.loop == NULL && reap_run(d->reap) >= REAP_BATCH)
+	reap_run(d->reap);
+	more = reap_left_some(d->reap);
+	if (d->sig != NULL)
+		sig_hold(d->sig, SIGCHLD, more);
+	if (more)
 		loop_timer_set(d->loop, &d->reap_again,
 		    loop_now(d->loop) + REAP_PAUSE_MS);
 }

@@ -14,6 +14,7 @@ struct sig {
 	struct loop_io	 io;
 	struct loop_task free_task;
 	int		 fd;		/* -1: destroyed */
+	sigset_t	 all, reported;
 	sig_fn		*fn;
 	void		*arg;
 };
@@ -53,17 +54,17 @@ struct sig *
 sig_create(struct loop *l, const int *signos, sig_fn *fn, void *arg)
 {
 	struct sig	*s;
-	sigset_t	 set;
 
-	take_over(signos, &set);
 	if ((s = calloc(1, sizeof *s)) == NULL)
 		return NULL;
+	take_over(signos, &s->all);
+	s->reported = s->all;
 	s->loop = l;
 	s->fn = fn;
 	s->arg = arg;
 	s->free_task.fn = free;
 	s->free_task.arg = s;
-	s->fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	s->fd = signalfd(-1, &s->all, SFD_CLOEXEC | SFD_NONBLOCK);
 	s->io.fd = s->fd;
 	s->io.fn = sig_on_ready;
 	s->io.arg = s;
@@ -74,6 +75,19 @@ sig_create(struct loop *l, const int *signos, sig_fn *fn, void *arg)
 		return NULL;
 	}
 	return s;
+}
+
+void
+sig_hold(struct sig *s, int signo, bool hold)
+{
+	if (s->fd == -1 || sigismember(&s->all, signo) != 1 ||
+	    sigismember(&s->reported, signo) == (int)!hold)
+		return;
+	if (hold)
+		sigdelset(&s->reported, signo);
+	else
+		sigaddset(&s->reported, signo);
+	(void)signalfd(s->fd, &s->reported, 0);
 }
 
 void

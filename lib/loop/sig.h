@@ -9,6 +9,7 @@
 #define LOOP_SIG_H
 
 #include <signal.h>
+#include <stdbool.h>
 
 struct loop;
 struct sig;
@@ -23,6 +24,12 @@ typedef void sig_fn(void *arg, int signo);
  */
 struct sig *sig_create(struct loop *l, const int *signos, sig_fn *fn,
 	    void *arg);
+
+/*
+ * Leaves one of the signals pending, or reports it again: for who knows that
+ * it comes often and looks later anyway.  A signal that is not ours: no-op.
+ */
+void	 sig_hold(struct sig *s, int signo, bool hold);
 
 /*
  * Stops reporting; the signals stay blocked, so that a second SIGTERM can't

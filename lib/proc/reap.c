@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "proc/reap.h"
@@ -17,6 +18,7 @@ struct reap {
 	size_t		 nbuckets, count;
 	struct reap_entry **buckets;	/* by pid; pids come in sequence */
 	uint64_t	 adopted;
+	bool		 left_some;	/* the last call stopped at its limit */
 };
 
 static struct reap_entry **
@@ -269,31 +271,71 @@ run_each(struct reap *r, unsigned max)
 	return n;
 }
 
-unsigned
-reap_run(struct reap *r)
+static uint64_t
+now_us(void)
+{
+	struct timespec	ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+/*
+ * One of all our children: 1.  0: none has ended.  -1: one that is not ours to
+ * collect, and hides those that are.
+ */
+static int
+run_any(struct reap *r)
 {
 	struct reap_entry	*e;
 	struct reap_exit	 ex;
-	unsigned		 n = 0;
 
 	/* Where nobody waits for anybody, one call does for two. */
-	while (n < REAP_BATCH && r->adopt && r->count == 0) {
+	if (r->adopt && r->count == 0) {
 		if (!look(0, 0, &ex))
-			return n;
+			return 0;
 		r->adopted++;
-		n++;
+		return 1;
 	}
-	while (n < REAP_BATCH && peek(0, &ex)) {
-		if ((e = entry_find(r, ex.pid)) == NULL && !r->adopt) {
-			n += run_each(r, REAP_BATCH - n);
-			break;
+	if (!peek(0, &ex))
+		return 0;
+	if ((e = entry_find(r, ex.pid)) == NULL && !r->adopt)
+		return -1;
+	deliver(r, e, &ex);
+	return 1;
+}
+
+unsigned
+reap_run(struct reap *r)
+{
+	unsigned	n = 0;
+	uint64_t	begin;
+	int		got;
+
+	if (r->left_some)
+		n = run_each(r, REAP_BATCH);
+	r->left_some = false;
+	begin = now_us();
+	while (n < REAP_BATCH && now_us() - begin < REAP_SPEND_US) {
+		if ((got = run_any(r)) == 0)
+			return n;
+		if (got == 1) {
+			n++;
+			continue;
 		}
-		deliver(r, e, &ex);
-		n++;
+		n += run_each(r, REAP_BATCH - n);
+		if (n < REAP_BATCH)
+			return n;
 	}
-	if (n == REAP_BATCH)
-		kill(getpid(), SIGCHLD);
+	r->left_some = true;
+	kill(getpid(), SIGCHLD);
 	return n;
+}
+
+bool
+reap_left_some(const struct reap *r)
+{
+	return r->left_some;
 }
 
 size_t

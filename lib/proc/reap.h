@@ -18,8 +18,13 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Collected per call: ten thousand that end must not keep the loop waiting. */
+/*
+ * What one call collects, and the time after which it stops: ten thousand
+ * that end must not keep the loop waiting.  With that many children a single
+ * look takes a millisecond, as the kernel walks past all who still live.
+ */
 #define REAP_BATCH	64u
+#define REAP_SPEND_US	1000u
 
 struct reap;
 
@@ -67,10 +72,19 @@ bool	 reap_is_child(pid_t pid);
 bool	 reap_has_ended(pid_t pid);
 
 /*
- * On SIGCHLD, and once after start.  Returns how many were collected; after
- * REAP_BATCH it sends SIGCHLD to ourselves, so that the rest comes next turn.
+ * On SIGCHLD, and once after start.  Returns how many were collected.  A call
+ * that stops at its limit sends SIGCHLD to ourselves, so that the rest comes
+ * next turn, those somebody waits for first.
  */
 unsigned reap_run(struct reap *r);
+
+/*
+ * Whether that call stopped at its limit.  A caller who has more to do leaves
+ * the rest alone for some milliseconds: who still has to end wants the
+ * processor, too, and who spent his share on collecting has none left for a
+ * key press.
+ */
+bool	 reap_left_some(const struct reap *r);
 
 size_t	 reap_watched(const struct reap *r);	/* children still owned */
 bool	 reap_is_watched(const struct reap *r, pid_t pid);

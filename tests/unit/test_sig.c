@@ -83,6 +83,31 @@ handler_may_destroy_its_source(void **state)
 	sig_restore();
 }
 
+static void
+a_held_signal_waits_and_holds_no_other_up(void **state)
+{
+	const int	signos[] = { SIGUSR1, SIGUSR2, 0 };
+	struct seen	s = { .loop = loop_create(), .left = 1 };
+
+	(void)state;
+	s.sig = sig_create(s.loop, signos, on_signal, &s);
+	sig_hold(s.sig, SIGUSR1, true);
+	sig_hold(s.sig, SIGUSR1, true);		/* twice is once */
+	sig_hold(s.sig, SIGHUP, false);		/* not ours */
+	raise(SIGUSR1);
+	raise(SIGUSR2);
+	assert_int_equal(loop_run(s.loop), 0);
+	assert_int_equal(s.count[SIGUSR1], 0);
+	assert_int_equal(s.count[SIGUSR2], 1);
+	s.left = 1;
+	sig_hold(s.sig, SIGUSR1, false);
+	assert_int_equal(loop_run(s.loop), 0);
+	assert_int_equal(s.count[SIGUSR1], 1);
+	sig_destroy(s.sig);
+	loop_destroy(s.loop);
+	sig_restore();
+}
+
 /* nohup, or a parent that ignores SIGCHLD, must not change what we see. */
 static void
 inherited_ignore_is_undone(void **state)
@@ -168,6 +193,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(signals_arrive_as_events),
 		cmocka_unit_test(handler_may_destroy_its_source),
+		cmocka_unit_test(a_held_signal_waits_and_holds_no_other_up),
 		cmocka_unit_test(inherited_ignore_is_undone),
 		cmocka_unit_test(broken_pipe_is_ignored_until_restored),
 		cmocka_unit_test(restore_leaves_nothing_blocked_or_ignored),
