@@ -58,10 +58,14 @@ note(struct rest_conn *c, unsigned status)
 		    status);
 }
 
-/* No memory even for that: the connection has to say it. */
+/*
+ * No memory even for that: the connection has to say it.  Whoever answers
+ * knows already, and lets go of what he waited with.
+ */
 static void
 give_up(struct rest_conn *c)
 {
+	c->gone = NULL;
 	conn_close(c->conn, -ENOMEM);
 }
 

@@ -4,11 +4,14 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "base/buf.h"
 #include "base/str.h"
+#include "loop/loop.h"
 #include "svc/rest_impl.h"
 #include "tests/unit/failmalloc.h"
 
@@ -103,6 +106,119 @@ json_leaves_nothing_that_html_would_read(void **state)
 	buf_finish(&out);
 }
 
+/* ---- a handler that answers when memory is out ---- */
+
+struct late {
+	struct rest	 rest;
+	struct rest_conn *conn;
+	int		 peer;
+	unsigned	 gone;
+};
+
+static void
+on_gone(void *arg)
+{
+	struct late	*w = arg;
+
+	w->gone++;
+}
+
+/* A connection whose handler has said that it will answer. */
+static void
+late_init(struct late *w)
+{
+	int	fds[2];
+
+	*w = (struct late){ .rest = { .opt = { .owner_uid = getuid(),
+	    .idle_ms = REST_IDLE_MS } } };
+	assert_non_null(w->rest.loop = loop_create());
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK |
+	    SOCK_CLOEXEC, 0, fds), 0);
+	w->peer = fds[1];
+	rest_accept(&w->rest, fds[0]);
+	assert_non_null(w->conn = w->rest.conns);
+	rest_wait(w->conn, on_gone, w);
+}
+
+static void
+late_finish(struct late *w)
+{
+	if (w->rest.conns != NULL)
+		rest_conn_close(w->rest.conns);
+	loop_destroy(w->rest.loop);
+	close(w->peer);
+}
+
+static void
+say_text(struct rest_conn *c)
+{
+	rest_text(c, 200, "text/plain");
+}
+
+static void
+say_empty(struct rest_conn *c)
+{
+	rest_empty(c, 204);
+}
+
+static void
+say_error(struct rest_conn *c)
+{
+	rest_error(c, 408, "timeout after %d ms", 100);
+}
+
+static void
+say_json(struct rest_conn *c)
+{
+	struct json_out	o;
+
+	json_out_init(&o, &c->answer);
+	json_put_object(&o, NULL);
+	json_put_bool(&o, "killed", true);
+	json_put_end(&o, '}');
+	rest_json(c, 200, &o);
+}
+
+/*
+ * Whoever answers frees what he waited with; to be told on top of that, from
+ * within, that the peer is gone would have him do it twice.
+ */
+static void
+who_answers_is_not_told_that_he_must_not(void **state)
+{
+	static rest_fn *const	says[] = {
+		say_text, say_empty, say_error, say_json
+	};
+	struct late		w;
+	unsigned		n, failed = 0;
+	size_t			i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_LEN(says); i++)
+		for (n = 1; n == 1 || failed > 0; n++) {
+			late_init(&w);
+			failmalloc_arm_all(n);
+			says[i](w.conn);
+			failed = failmalloc_disarm();
+			assert_int_equal(w.gone, 0);
+			assert_true(failed == 0 || w.rest.conns == NULL ||
+			    w.conn->state == REST_ANSWERING);
+			late_finish(&w);
+			assert_int_equal(w.gone, 0);
+		}
+}
+
+static void
+who_waits_is_told_once_that_nobody_listens(void **state)
+{
+	struct late	w;
+
+	(void)state;
+	late_init(&w);
+	late_finish(&w);
+	assert_int_equal(w.gone, 1);
+}
+
 int
 main(void)
 {
@@ -111,6 +227,8 @@ main(void)
 		cmocka_unit_test(
 		    a_query_is_read_by_whole_names_and_the_first_wins),
 		cmocka_unit_test(json_leaves_nothing_that_html_would_read),
+		cmocka_unit_test(who_answers_is_not_told_that_he_must_not),
+		cmocka_unit_test(who_waits_is_told_once_that_nobody_listens),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
