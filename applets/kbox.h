@@ -138,6 +138,7 @@ char	*kbox_span(struct kbox *k, int64_t ns);
 
 struct kbox_answer {
 	unsigned	 status;
+	bool		 full;		/* too many ask at once: Retry-After */
 	char		*body;		/* terminated */
 	size_t		 len;
 };

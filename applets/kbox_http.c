@@ -312,6 +312,7 @@ kbox_call(struct kbox *k, const struct kbox_request *q, struct kbox_answer *a)
 	close(fd);
 	if (r == 0) {
 		a->status = rd.http.status;
+		a->full = http1_field(&rd.http, "retry-after") != NULL;
 		a->len = rd.body.len;
 		a->body = kbox_alloc(k, a->len + 1);
 		if (a->len > 0)
@@ -345,7 +346,7 @@ kbox_refused(struct kbox *k, const struct kbox_answer *a, bool quiet)
 		return KBOX_REFUSED;
 	case 502:
 	case 503:
-		return KBOX_NO_API;
+		return a->full ? KBOX_FAILED : KBOX_NO_API;
 	default:
 		return KBOX_FAILED;
 	}

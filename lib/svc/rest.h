@@ -27,6 +27,11 @@ struct svc;
 
 /* spec/security.md 2.1 */
 #define REST_CONNS_MAX		32	/* more are answered 503 */
+/*
+ * Followers, waiters and terminals do not count there: they stay for hours,
+ * and whoever wants to end what they look at has to get in.  12 KiB each.
+ */
+#define REST_LASTING_MAX	128	/* more are answered 503 */
 #define REST_REFUSED_MAX	16	/* of those at once; more: closed */
 #define REST_BODY_MAX		(64u * 1024)
 #define REST_IDLE_MS		10000	/* to begin, and to end, a request */

@@ -11,7 +11,8 @@
 #include "net/conn.h"
 #include "svc/rest_impl.h"
 
-#define TEXT	"text/plain; charset=utf-8"
+#define TEXT		"text/plain; charset=utf-8"
+#define RETRY_AFTER	"5"	/* seconds */
 
 /* ---- the head of an answer ---- */
 
@@ -37,6 +38,9 @@ put_head(struct rest_conn *c, unsigned status, const char *type)
 
 	if ((r = http1_put_status(out, status)) < 0 ||
 	    (r = put_date(out)) < 0)
+		return r;
+	if (c->full &&
+	    (r = http1_put_field(out, "Retry-After", RETRY_AFTER)) < 0)
 		return r;
 	if (type != NULL &&
 	    ((r = http1_put_field(out, "Content-Type", type)) < 0 ||

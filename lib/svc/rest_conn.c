@@ -12,6 +12,38 @@
 #include "net/conn.h"
 #include "svc/rest_impl.h"
 
+/* ---- places ---- */
+
+static size_t *
+count_of(struct rest_conn *c)
+{
+	if (c->refused != 0)
+		return &c->rest->nrefused;
+	return c->lasting ? &c->rest->nlasting : &c->rest->nconns;
+}
+
+static void
+set_lasting(struct rest_conn *c, bool lasting)
+{
+	(*count_of(c))--;
+	c->lasting = lasting;
+	(*count_of(c))++;
+}
+
+bool
+rest_lasts(struct rest_conn *c)
+{
+	if (c->rest->nlasting >= REST_LASTING_MAX) {
+		c->rest->counts.refused_lasting++;
+		c->full = true;
+		rest_error(c, 503, "%d requests follow a log, wait or are "
+		    "attached already", REST_LASTING_MAX);
+		return false;
+	}
+	set_lasting(c, true);
+	return true;
+}
+
 /* ---- the end ---- */
 
 static void
@@ -56,10 +88,7 @@ on_closed(void *arg, int why, const char *reason)
 	*c->prevp = c->next;
 	if (c->next != NULL)
 		c->next->prevp = c->prevp;
-	if (c->refused != 0)
-		c->rest->nrefused--;
-	else
-		c->rest->nconns--;
+	(*count_of(c))--;
 	leave_handler(c);
 	loop_later(c->rest->loop, &c->free_task);
 }
@@ -94,7 +123,9 @@ await_request(struct rest_conn *c)
 	c->state = REST_READING;
 	c->begun = false;
 	c->keep = true;
+	c->full = false;
 	c->route = NULL;
+	set_lasting(c, false);
 	buf_finish(&c->body);
 	buf_finish(&c->answer);
 	buf_init(&c->answer, REST_ANSWER_MAX);
@@ -132,6 +163,7 @@ static void
 turn_away(struct rest_conn *c)
 {
 	c->keep = false;
+	c->full = c->refused == 503;
 	if (c->refused == 403)
 		rest_error(c, 403, "only the workspace user may ask");
 	else
@@ -193,7 +225,8 @@ on_request(struct rest_conn *c)
 		log_info("rest", "%s %.*s by uid %u, pid %d", c->http.method,
 		    (int)strcspn(c->http.target, "?"), c->http.target, c->uid,
 		    (int)c->pid);
-	c->route->fn(c);
+	if ((c->route->flags & REST_LASTS) == 0 || rest_lasts(c))
+		c->route->fn(c);
 }
 
 /* One event of the parser; false: nothing more for now. */
@@ -398,10 +431,7 @@ link_conn(struct rest *r, struct rest_conn *c)
 	if (r->conns != NULL)
 		r->conns->prevp = &c->next;
 	r->conns = c;
-	if (c->refused != 0)
-		r->nrefused++;
-	else
-		r->nconns++;
+	(*count_of(c))++;
 	r->counts.conns_total++;
 }
 

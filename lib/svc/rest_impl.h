@@ -36,6 +36,7 @@ typedef void rest_fn(struct rest_conn *c);
 #define REST_BODY	0x1u	/* the body of the request is kept */
 #define REST_AUDIT	0x2u	/* who asked is worth a line in the log */
 #define REST_QUIET	0x4u	/* not even a debug line: it reads the log */
+#define REST_LASTS	0x8u	/* the answer may take for ever */
 
 /* One row holds every fact about a route. */
 struct rest_route {
@@ -80,6 +81,8 @@ struct rest_conn {
 	int32_t		 pid;
 	unsigned	 refused;	/* status for whatever is asked, or 0 */
 	bool		 begun;		/* bytes of a request have arrived */
+	bool		 lasting;	/* counted there, not in nconns */
+	bool		 full;		/* the answer: later, perhaps */
 	bool		 keep;		/* another request may follow */
 	bool		 eof;		/* the peer sends no more */
 	bool		 left;		/* unread bytes are in conn's buffer */
@@ -100,6 +103,7 @@ struct rest_conn {
 
 struct rest_counts {
 	uint64_t	 conns_total, refused_uid, refused_busy, dropped;
+	uint64_t	 refused_lasting;
 	uint64_t	 answers[6];	/* by first digit of the status */
 };
 
@@ -111,7 +115,7 @@ struct rest {
 	uint32_t	 retry_ms;
 	char		 why[256];	/* there is no socket; last logged */
 	struct rest_conn *conns;
-	size_t		 nconns, nrefused;
+	size_t		 nconns, nlasting, nrefused;
 	struct rest_counts counts;
 	struct log_limit refusals;
 	int64_t		 started;	/* wall clock, seconds */
@@ -127,6 +131,9 @@ void	 rest_accept(void *arg, int fd);
 void	 rest_conn_stop(struct rest_conn *c);
 void	 rest_conn_close(struct rest_conn *c);
 void	 rest_conn_send(struct rest_conn *c);	/* head and answer are set */
+/* Takes a place among REST_LASTING_MAX until c has been answered; false after
+ * an answer.  For routes with REST_LASTS it is done. */
+bool	 rest_lasts(struct rest_conn *c);
 
 /* rest.c: finds the route of c->http, or answers. */
 bool	 rest_find_route(struct rest_conn *c);

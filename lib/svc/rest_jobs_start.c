@@ -185,7 +185,7 @@ rest_job_start(struct rest_conn *c)
 	arena_init(&w->arena, JOBS_MEM_MAX);
 	if (jobs_read_start(w, buf_head(&c->body), c->body.len, &why) < 0)
 		rest_error(c, 400, "%s", why);
-	else
+	else if (!w->attached || rest_lasts(c))
 		begin(c, w);
 	arena_finish(&w->arena);
 	free(w);

@@ -159,15 +159,19 @@ put_rest(struct page *p, const struct rest *r)
 	unsigned	i;
 
 	one(p, "k8shell_rest_connections", "gauge",
-	    "Connections to the workspace API.", r->nconns);
+	    "Connections to the workspace API.", r->nconns + r->nlasting);
+	one(p, "k8shell_rest_lasting", "gauge",
+	    "Of these: followers, waiters, terminals.", r->nlasting);
 	one(p, "k8shell_rest_connections_total", "counter",
 	    "The same since the start.", r->counts.conns_total);
 	about(p, "k8shell_rest_refused_total", "counter",
-	    "Connections that were not served.");
+	    "Connections that were not served; lasting: requests.");
 	put(p, "k8shell_rest_refused_total{reason=\"uid\"} %llu\n",
 	    (unsigned long long)r->counts.refused_uid);
 	put(p, "k8shell_rest_refused_total{reason=\"busy\"} %llu\n",
 	    (unsigned long long)r->counts.refused_busy);
+	put(p, "k8shell_rest_refused_total{reason=\"lasting\"} %llu\n",
+	    (unsigned long long)r->counts.refused_lasting);
 	about(p, "k8shell_rest_requests_total", "counter", "Answers given.");
 	for (i = 1; i < ARRAY_LEN(r->counts.answers); i++)
 		put(p, "k8shell_rest_requests_total{code=\"%uxx\"} %llu\n", i,
