@@ -198,8 +198,10 @@ release_task(struct job *j)
 		return;
 	task_destroy(j->task);
 	j->task = NULL;
-	if (!j->unsure)
-		(void)cgjob_close(&j->cgroup);
+	if (j->unsure)
+		return;
+	loop_timer_clear(&j->timeout);
+	(void)cgjob_close(&j->cgroup);
 }
 
 static void
@@ -253,7 +255,6 @@ job_end(struct job *j, enum job_status status, int exit_code, int signo)
 	j->end_ms = wall_ms();
 	if (status != JOB_ERROR)
 		j->reason = reason_of(j);
-	loop_timer_clear(&j->timeout);
 	jobfile_close(&j->file);
 	j->owner->totals.ended[status]++;
 	if (status != JOB_ERROR)
@@ -302,6 +303,7 @@ on_finished(void *arg, const struct reap_exit *e)
 
 /* -- life ------------------------------------------------------------------ */
 
+/* Of all its processes: also of those that a program which is over left. */
 static void
 on_timeout(void *arg)
 {

@@ -106,7 +106,8 @@ struct job_spec {
 	size_t		 nenv;
 	const char	*session;		/* "" for none */
 	bool		 detached;
-	uint32_t	 timeout_ms;		/* 0: none */
+	uint32_t	 timeout_ms;		/* of all that it starts; 0:
+						 * none */
 	uint32_t	 grace_ms;		/* of the timeout */
 	const char	*who;			/* for the log */
 };

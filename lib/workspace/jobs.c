@@ -18,6 +18,7 @@ unlist(struct job *j)
 	if (j->next != NULL)
 		j->next->prevp = j->prevp;
 	j->owner->totals.log_memory -= j->log.memory;
+	loop_timer_clear(&j->timeout);
 	task_destroy(j->task);		/* nobody is left below its shim */
 	j->task = NULL;
 	job_unref(j);
@@ -133,7 +134,6 @@ abandon(struct job *j)
 		(void)treekill_now(&scope, job_cgroup(j));
 		log_warn(JOB_COMPONENT, "job %s: abandoned, we end", j->id);
 	}
-	loop_timer_clear(&j->timeout);
 	jobfile_close(&j->file);
 	job_waits_finish(j);
 	job_kill_finish(j);

@@ -15,6 +15,8 @@ import rest
 from jobs import JOBS, Following, HungFolder, Jobs, dead, follow, output
 from rest import Raw
 
+PID_1 = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+
 
 @pytest.fixture(scope="module")
 def daemon(tmp_path_factory, home):
@@ -378,6 +380,25 @@ def test_X8_a_stubborn_one_is_killed_after_the_grace(jobs):
                     timeout_ms=200, grace_ms=300)
     j = jobs.wait(id)
     assert (j["exit_code"], j["signal"], j["reason"]) == (137, 9, "timeout")
+
+
+@pytest.mark.parametrize("wrapper", [[], PID_1], ids=["subreaper", "pid1"])
+@pytest.mark.parametrize("to", ["", " >/dev/null 2>&1"],
+                         ids=["pipe", "redirected"])
+def test_S12_a_timeout_ends_what_an_ended_job_left(start, wrapper, to):
+    """process-tree.md 3.6: the lifetime is that of all, not of the first."""
+    d = start(wrapper=wrapper)
+    jobs = Jobs(d.rest_sock)
+    id = jobs.start("(trap '' HUP; exec setsid sleep 9999)%s & "
+                    "sleep 9999%s & exit 3" % (to, to), timeout_ms=1500)
+    j = jobs.wait(id)
+    assert (j["status"], j["exit_code"]) == ("failed", 3)
+    harness.eventually(lambda: jobs.get(id)["lingering"] == 0, "they ended")
+    harness.eventually(lambda: not running(), "nobody is left")
+    harness.eventually(lambda: not harness.zombies_of(d.pid), "no zombies")
+    assert jobs.get(id) == dict(j, lingering=0)
+    assert "job %s: kill by its timeout" % id in d.log()
+    d.stop()
 
 
 def test_X10_a_timeout_that_is_not_reached_does_nothing(jobs):
@@ -1061,8 +1082,7 @@ def test_standalone_as_root_for_a_user(start, home):
 
 
 def test_N2_N15_as_process_1(start):
-    d = start(wrapper=["unshare", "--pid", "--fork", "--kill-child",
-                       "--mount-proc"])
+    d = start(wrapper=PID_1)
     jobs = Jobs(d.rest_sock)
     for shim_dies in (False, True):
         id = jobs.start("(setsid sh -c 'sleep 100 & sleep 101' &); "
