@@ -28,9 +28,9 @@ put_survivors(struct json_out *o, const struct treekill_result *r)
 	}
 }
 
-/* r NULL: nobody was waited for. */
+/* r NULL: nobody was waited for.  Killed is what is known to be gone. */
 static void
-answer(struct rest_conn *c, const struct job *j, bool already,
+answer(struct rest_conn *c, struct job *j, bool already,
     const struct treekill_result *r)
 {
 	static const char *const phases[] = { "none", "term", "kill" };
@@ -41,7 +41,8 @@ answer(struct rest_conn *c, const struct job *j, bool already,
 	json_out_init(&o, &c->answer);
 	json_put_object(&o, NULL);
 	json_put_string(&o, "id", i.id);
-	json_put_bool(&o, "killed", r == NULL || r->nsurvivors == 0);
+	json_put_bool(&o, "killed", r != NULL ? r->nsurvivors == 0 :
+	    !job_alive(j));
 	json_put_bool(&o, "already_exited", already);
 	json_put_string(&o, "phase", phases[r != NULL ? r->phase : 0]);
 	json_put_array(&o, "survivors");

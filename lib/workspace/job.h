@@ -137,6 +137,8 @@ struct job_info {
 };
 void	 job_info(const struct job *j, struct job_info *info);
 bool	 job_terminal(const struct job *j);
+/* It runs, or processes that it started do: looks for them. */
+bool	 job_alive(struct job *j);
 /* Processes left after the end, counted now (S12). */
 size_t	 job_lingering(const struct job *j);
 

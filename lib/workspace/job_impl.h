@@ -88,9 +88,8 @@ int	 job_cgroup(const struct job *j);
 
 /* Whom a walk has to find. */
 void	 job_scope(const struct job *j, struct tree_scope *scope);
-/* A process of it may live.  alive: the same, but walks if it has to. */
+/* A process of it may live; job_alive() is the same, but walks if need be. */
 bool	 job_busy(const struct job *j);
-bool	 job_alive(struct job *j);
 
 /* It is over; the first who says so is right (S9). */
 void	 job_end(struct job *j, enum job_status status, int exit_code,

@@ -577,6 +577,7 @@ def test_K15_other_signals_are_delivered_once(jobs, scope, who):
     t = time.monotonic()
     k = jobs.kill(id, **wish)
     assert time.monotonic() - t < 4 and k["phase"] == "none"
+    assert k["killed"] is False and k["already_exited"] is False
     for name in who:
         jobs.until(id, name + " got")
     time.sleep(0.3)
@@ -597,7 +598,14 @@ def test_a_kill_need_not_be_waited_for(jobs):
     jobs.until(id, "up")
     k = jobs.kill(id, wait=False, grace_ms=300)
     assert k["phase"] == "none" and k["status"] == "running"
+    assert k["killed"] is False and k["already_exited"] is False
     assert jobs.wait(id)["status"] == "killed"
+    k = jobs.kill(id, wait=False)
+    assert k["killed"] is True and k["already_exited"] is True
+    id = jobs.start("sleep 100 >/dev/null 2>&1 &")
+    jobs.wait(id)                       # over, but not gone
+    k = jobs.kill(id, wait=False, grace_ms=60000, signal="CONT")
+    assert k["killed"] is False and k["already_exited"] is True
 
 
 def test_a_kill_goes_on_when_its_caller_leaves(jobs):
