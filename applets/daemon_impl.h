@@ -45,6 +45,7 @@ struct daemon {
 	struct loop_timer	 stop_timer;
 	struct loop_task	 stop_asked;
 	uint64_t		 stop_deadline, stop_say;
+	uint32_t		 stop_grace_ms;	/* of the last part */
 	struct stop		*stop;
 	char			 err[CONF_ERROR_MAX];
 };

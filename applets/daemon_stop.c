@@ -9,6 +9,7 @@
 #include "rpc/server.h"
 #include "svc/rest.h"
 #include "workspace/job.h"
+#include "workspace/jobfile.h"
 #include "workspace/monitor.h"
 #include "workspace/session.h"
 #include "workspace/stream.h"
@@ -33,6 +34,31 @@ on_all_gone(void *arg)
 	loop_stop(d->loop);
 }
 
+/* Then everybody below us, whoever started him. */
+static void
+sweep(struct daemon *d)
+{
+	loop_timer_clear(&d->stop_timer);
+	jobs_destroy(d->jobs);
+	d->jobs = NULL;
+	if (stop_start(&d->stop, d->loop, d->stop_grace_ms, on_all_gone,
+	    d) < 0)
+		on_all_gone(d);
+}
+
+/* What jobs said goes to its writer, which then ends by itself. */
+static void
+on_flush_timer(void *arg)
+{
+	struct daemon	*d = arg;
+	uint64_t	 now = loop_now(d->loop);
+
+	if (!jobs_writing(d->jobs) || now >= d->stop_deadline)
+		sweep(d);
+	else
+		loop_timer_set(d->loop, &d->stop_timer, now + STOP_POLL_MS);
+}
+
 /*
  * Shells are hung up at once: nobody types into a pod that stops.  Commands
  * may finish within the grace (DRAINING); then every call is ended, and who is
@@ -42,7 +68,6 @@ static void
 end_calls(struct daemon *d, uint32_t grace)
 {
 	d->state = ENDING;
-	loop_timer_clear(&d->stop_timer);
 	grpc_server_destroy(d->server);
 	d->server = NULL;
 	rest_destroy(d->rest);
@@ -51,10 +76,19 @@ end_calls(struct daemon *d, uint32_t grace)
 	d->monitor = NULL;
 	sessions_destroy(d->sessions);
 	d->sessions = NULL;
-	jobs_destroy(d->jobs);
-	d->jobs = NULL;
-	if (stop_start(&d->stop, d->loop, grace, on_all_gone, d) < 0)
-		on_all_gone(d);
+	jobs_abandon(d->jobs);
+	d->stop_grace_ms = grace;
+	d->stop_deadline = grace > 0 ? loop_now(d->loop) + JOBFILE_STALL_MS :
+	    0;
+	d->stop_timer.fn = on_flush_timer;
+	on_flush_timer(d);
+}
+
+static bool
+nothing_is_left(const struct daemon *d)
+{
+	return grpc_server_drained(d->server) && rest_drained(d->rest) &&
+	    jobs_count(d->jobs) == 0 && !jobs_writing(d->jobs);
 }
 
 static void
@@ -80,8 +114,7 @@ on_stop_timer(void *arg)
 	struct daemon	*d = arg;
 	uint64_t	 now = loop_now(d->loop);
 
-	if ((grpc_server_drained(d->server) && rest_drained(d->rest) &&
-	    jobs_count(d->jobs) == 0) || now >= d->stop_deadline) {
+	if (nothing_is_left(d) || now >= d->stop_deadline) {
 		end_calls(d, grace_ms(d));
 		return;
 	}
@@ -94,10 +127,15 @@ static void
 hasten(struct daemon *d, const char *why)
 {
 	log_info(COMPONENT, "%s again: not waiting any longer", why);
-	if (d->state == DRAINING)
+	if (d->state == DRAINING) {
 		end_calls(d, 0);
-	else if (d->stop != NULL)
+	} else if (d->stop != NULL) {
 		stop_hasten(d->stop);
+	} else if (d->jobs != NULL) {
+		d->stop_grace_ms = 0;
+		d->stop_deadline = 0;
+		on_flush_timer(d);
+	}
 }
 
 void

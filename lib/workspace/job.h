@@ -65,11 +65,16 @@ bool	 job_id_valid(const char *id);
  * child_spec.shim_program. */
 struct jobs *jobs_create(struct loop *l, struct reap *r,
 	    const struct rlimit *nofile, const char *shim);
-/* NULL is allowed.  Kills what lives, waits for nobody; waiters are told. */
+/* NULL is allowed.  Abandons them, and what their files lack. */
 void	 jobs_destroy(struct jobs *j);
 
 /* Ends all jobs as job_kill() does; none is started any more. */
 void	 jobs_stop(struct jobs *j, uint32_t grace_ms);
+/* Forgets all, ended or not, after SIGKILL to what lives; waits for nobody,
+ * tells the waiters. */
+void	 jobs_abandon(struct jobs *j);
+/* Some of what jobs have said is still to be written to their files. */
+bool	 jobs_writing(const struct jobs *j);
 /* Jobs of which a process lives. */
 size_t	 jobs_count(const struct jobs *j);
 

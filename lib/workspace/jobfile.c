@@ -132,8 +132,7 @@ tell_writable(struct jobfiles *fs)
 static void
 end_if_idle(struct jobfiles *fs)
 {
-	if (fs->io.fd == -1 || fs->nopen > 0 || fs->out.len > 0 ||
-	    fs->opening > 0)
+	if (fs->io.fd == -1 || fs->nopen > 0 || jobfiles_pending(fs))
 		return;
 	let_go(fs);
 	reap_forget(&fs->child);
@@ -287,6 +286,12 @@ jobfiles_destroy(struct jobfiles *fs)
 	let_go(fs);
 	reap_forget(&fs->child);
 	free(fs);
+}
+
+bool
+jobfiles_pending(const struct jobfiles *fs)
+{
+	return fs->io.fd != -1 && (fs->out.len > 0 || fs->opening > 0);
 }
 
 int

@@ -6,7 +6,8 @@
  * file is, and gets its bytes through a socket.  What waits for it is bounded:
  * whoever produces has to stop while jobfile_full(), for at most
  * JOBFILE_STALL_MS; a child that takes nothing for so long is killed, its files
- * end there, and no file is opened for JOBFILE_PAUSE_MS.
+ * end there, and no file is opened for JOBFILE_PAUSE_MS.  It ignores the
+ * signals that ask for an end: it ends when it has written all.
  *
  * HOME/.local/state/k8shell/jobs/ID.log, 0600; at JOBFILE_SIZE_MAX it becomes
  * ID.log.1, as the file of an earlier job of that id does.
@@ -49,6 +50,9 @@ struct jobfiles *jobfiles_create(struct loop *l, struct reap *r);
 /* NULL is allowed; files are not open any more, nobody is told.  What the child
  * has already, it still writes. */
 void	 jobfiles_destroy(struct jobfiles *fs);
+/* Something waits for the child; for at most JOBFILE_STALL_MS, if it is
+ * stuck. */
+bool	 jobfiles_pending(const struct jobfiles *fs);
 
 /*
  * f->told, writable and arg are set by the caller; told() never comes from

@@ -146,12 +146,24 @@ abandon(struct job *j)
 }
 
 void
+jobs_abandon(struct jobs *js)
+{
+	while (js->list != NULL)
+		abandon(js->list);
+}
+
+bool
+jobs_writing(const struct jobs *js)
+{
+	return jobfiles_pending(js->files);
+}
+
+void
 jobs_destroy(struct jobs *js)
 {
 	if (js == NULL)
 		return;
-	while (js->list != NULL)
-		abandon(js->list);
+	jobs_abandon(js);
 	jobfiles_destroy(js->files);
 	free(js);
 }

@@ -37,6 +37,22 @@ struct writer {
 
 /* -- the user -------------------------------------------------------------- */
 
+/*
+ * We end when nobody can write to us any more, and not before: neither with
+ * the terminal our daemon was started from, nor with those it asks to end.
+ */
+static void
+outlive(void)
+{
+	const int	signos[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE,
+			    SIGXFSZ };
+	size_t		i;
+
+	for (i = 0; i < ARRAY_LEN(signos); i++)
+		signal(signos[i], SIG_IGN);
+	(void)setsid();
+}
+
 static void
 keep_only(int fd)
 {
@@ -236,8 +252,7 @@ jobwriter_run(const struct account *a, int fd)
 	size_t			 i;
 
 	sig_restore();
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGXFSZ, SIG_IGN);
+	outlive();
 	(void)prctl(PR_SET_NAME, "k8shell-joblog", 0, 0, 0);
 	keep_only(fd);
 	become(a);

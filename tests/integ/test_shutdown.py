@@ -5,12 +5,15 @@ import os
 import re
 import signal
 import subprocess
+import time
 
 import pytest
 
 import harness
 import rest
 from harness import Talk, ssh
+from jobs import Jobs
+from test_jobs_logs import writer_pid
 from test_kbox import bad, call, good
 
 GRACE = harness.CONFIG + "  shutdown:\n    grace: %s\n"
@@ -237,4 +240,89 @@ def test_B7_jobs_get_sigterm_at_once_and_the_grace(start):
     harness.eventually(lambda: len(of_user()) >= 4, "all run")
     os.kill(d.pid, signal.SIGTERM)
     ended(d)
+    assert not of_user()
+
+
+# 16 KiB, so many times, when it is to end; nothing is started for that.
+LAST_WORDS = """
+import os, signal, sys
+def bye(*_):
+    for i in range(int(sys.argv[1])):
+        b = (b"%015d\\n" % i) * 1024
+        while b:
+            b = b[os.write(1, b):]
+    os._exit(0)
+signal.signal(signal.SIGTERM, bye)
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+print("up", flush=True)
+while True:
+    signal.pause()
+"""
+
+
+def say_at_the_end(d, n):
+    """A job that says so much; the path of its log file, what it will hold."""
+    id = start_job(d, argv=["python3", "-c", LAST_WORDS, str(n)])["id"]
+    jobs = Jobs(d.rest_sock)
+    jobs.until(id, "up")
+    path = harness.eventually(lambda: jobs.get(id)["log_file"], "a file")
+    harness.eventually(lambda: holds(path, b"up\n"), "what it said")
+    return path, b"up\n" + b"".join((b"%015d\n" % i) * 1024
+                                    for i in range(n))
+
+
+def holds(path, want):
+    with open(path, "rb") as f:
+        return f.read() == want
+
+
+@pytest.mark.parametrize("wrapper", [[], PID_1], ids=["subreaper", "pid1"])
+def test_B7_what_jobs_say_at_the_end_is_written(start, wrapper):
+    d = start(config=GRACE % "10s", wrapper=wrapper)
+    path, said = say_at_the_end(d, 5 * 64)
+    os.kill(d.pid, signal.SIGTERM)
+    ended(d)
+    assert holds(path, said)
+    assert "had to be killed" not in d.log()
+
+
+@pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM,
+                                 signal.SIGHUP])
+def test_B7_the_writer_outlives_a_signal_to_the_daemons_group(standalone, sig):
+    """Ctrl-C, or "kill %1", where it runs in the foreground."""
+    d = standalone
+    path, said = say_at_the_end(d, 5 * 64)
+    assert os.getpgid(d.pid) == d.pid
+    os.killpg(d.pid, sig)
+    if sig == signal.SIGHUP:
+        os.kill(d.pid, signal.SIGTERM)
+    ended(d)
+    assert holds(path, said)
+    os.unlink(path)
+
+
+def test_B7_a_slow_disk_gets_what_was_said_before_the_end(start):
+    """Its writer stands still while the job ends, and then goes on."""
+    d = start(config=GRACE % "10s")
+    path, said = say_at_the_end(d, 24)      # all of it may wait
+    writer = writer_pid()
+    os.kill(writer, signal.SIGSTOP)
+    os.kill(d.pid, signal.SIGTERM)
+    harness.eventually(lambda: re.search("job .*: killed", d.log()), "its end")
+    time.sleep(0.3)
+    os.kill(writer, signal.SIGCONT)
+    ended(d)
+    assert holds(path, said)
+
+
+def test_B7_a_home_that_hangs_does_not_hold_up_the_end(start):
+    """For JOBFILE_STALL_MS, that is."""
+    d = start(config=GRACE % "10s")
+    say_at_the_end(d, 24)
+    os.kill(writer_pid(), signal.SIGSTOP)
+    t = time.monotonic()
+    os.kill(d.pid, signal.SIGTERM)
+    ended(d)
+    assert time.monotonic() - t < 10
+    assert "the home directory does not answer" in d.log()
     assert not of_user()
