@@ -3,7 +3,6 @@
  * what interrupts us is sent to it, and its status is ours) or detached.
  */
 #include <errno.h>
-#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -51,21 +50,6 @@ put_words(struct kbox *k, struct json_out *o)
 	return 0;
 }
 
-/* The folder somebody stands in, unless another one is named. */
-static void
-put_folder(struct kbox *k, struct json_out *o)
-{
-	const char	*cwd = k->values[OPT_CWD];
-	char		 here[PATH_MAX];
-
-	if (cwd != NULL && cwd[0] == '/')
-		json_put_string(o, "cwd", cwd);
-	else if (getcwd(here, sizeof here) != NULL)
-		json_put_string(o, "cwd", cwd == NULL ? here :
-		    kbox_printf(k, "%s/%s", strcmp(here, "/") != 0 ? here : "",
-		    cwd));
-}
-
 /* A duration of ours as milliseconds of theirs. */
 static int
 put_span(struct kbox *k, struct json_out *o, enum kbox_opt opt,
@@ -97,8 +81,8 @@ put_job(struct kbox *k, struct json_out *o, bool detached)
 		return r;
 	if (k->values[OPT_ID] != NULL)
 		json_put_string(o, "id", k->values[OPT_ID]);
-	put_folder(k, o);
-	if ((r = kbox_put_env(k, o)) != 0 ||
+	if ((r = kbox_put_folder(k, o)) != 0 ||
+	    (r = kbox_put_env(k, o)) != 0 ||
 	    (r = put_span(k, o, OPT_LIMIT, "timeout_ms")) != 0 ||
 	    (r = put_span(k, o, OPT_GRACE, "grace_ms")) != 0)
 		return r;

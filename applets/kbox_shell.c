@@ -2,6 +2,7 @@
  * shell, detach: sessions begin and are left alone.
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -50,26 +51,48 @@ kbox_put_env(struct kbox *k, struct json_out *o)
 	return 0;
 }
 
-/* The folder somebody stands in is where the shell starts. */
+/*
+ * The folder somebody stands in, unless another one is named.  Where it is not
+ * there any more, home would be a place he did not choose.
+ */
+int
+kbox_put_folder(struct kbox *k, struct json_out *o)
+{
+	const char	*cwd = k->values[OPT_CWD];
+	char		 here[PATH_MAX];
+
+	if (cwd == NULL || cwd[0] != '/') {
+		if (getcwd(here, sizeof here) == NULL) {
+			(void)kbox_fail(k, 0, "this folder: %s",
+			    strerror(errno));
+			kbox_hint("--cwd and a whole path says where to "
+			    "start");
+			return KBOX_USAGE;
+		}
+		cwd = cwd == NULL ? here : kbox_printf(k, "%s/%s",
+		    strcmp(here, "/") != 0 ? here : "", cwd);
+	}
+	if (!utf8_valid(cwd, strlen(cwd)))
+		return kbox_fail(k, KBOX_USAGE,
+		    "the folder's name is not UTF-8");
+	json_put_string(o, "cwd", cwd);
+	return 0;
+}
+
 static int
 put_start(struct kbox *k, struct json_out *o)
 {
-	const char	*cwd = k->values[OPT_CWD];
-	char		 here[4096];
-	uint32_t	 cols, rows;
-	int		 r;
+	uint32_t	cols, rows;
+	int		r;
 
-	if (cwd == NULL && getcwd(here, sizeof here) != NULL)
-		cwd = here;
 	kssh_tty_size(&cols, &rows);
 	json_put_object(o, NULL);
 	if (k->values[OPT_NAME] != NULL)
 		json_put_string(o, "name", k->values[OPT_NAME]);
 	if (k->nwords > 0)
 		json_put_string(o, "command", join_words(k));
-	if (cwd != NULL)
-		json_put_string(o, "cwd", cwd);
-	if ((r = kbox_put_env(k, o)) != 0)
+	if ((r = kbox_put_folder(k, o)) != 0 ||
+	    (r = kbox_put_env(k, o)) != 0)
 		return r;
 	json_put_int(o, "width", cols);
 	json_put_int(o, "height", rows);

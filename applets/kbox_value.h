@@ -37,6 +37,8 @@ int	 value_print(struct kbox *k, const char *json, size_t n);
 /* Every --env as a member "env"; nothing without.  0, or KBOX_USAGE after a
  * message.  (kbox_shell.c) */
 int	 kbox_put_env(struct kbox *k, struct json_out *o);
+/* "cwd" by --cwd, seen from here; else here.  As above. */
+int	 kbox_put_folder(struct kbox *k, struct json_out *o);
 /* What --json does with an answer. */
 int	 value_print_answer(struct kbox *k, const struct kbox_answer *a);
 
