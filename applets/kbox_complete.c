@@ -139,7 +139,7 @@ offer_jobs(struct kbox *k, enum kbox_jobs_which which, const char *start)
 	const struct value	*v;
 
 	for (v = live(k, KBOX_API "/jobs"); v != NULL; v = v->next) {
-		kbox_job_read(k, v, &j);
+		kbox_job_read(v, &j);
 		if (kbox_job_is(&j, which))
 			offer(j.id, start);
 	}

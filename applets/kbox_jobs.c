@@ -10,20 +10,8 @@
 
 /* ---- which there are ---- */
 
-static char *
-join_argv(struct kbox *k, const struct value *argv)
-{
-	const struct value	*v;
-	char			*all = kbox_printf(k, "%s", "");
-
-	for (v = argv != NULL ? argv->kids : NULL; v != NULL; v = v->next)
-		all = kbox_printf(k, "%s%s%s", all, all[0] != '\0' ? " " : "",
-		    v->text);
-	return all;
-}
-
 void
-kbox_job_read(struct kbox *k, const struct value *v, struct kbox_job *j)
+kbox_job_read(const struct value *v, struct kbox_job *j)
 {
 	*j = (struct kbox_job){
 		.id = value_text(v, "id"), .status = value_text(v, "status"),
@@ -31,8 +19,6 @@ kbox_job_read(struct kbox *k, const struct value *v, struct kbox_job *j)
 		.command = value_text(v, "command"),
 		.lingering = value_count(v, "lingering"), .value = v
 	};
-	if (j->command[0] == '\0')
-		j->command = join_argv(k, value_get(v, "argv"));
 	j->ended = strcmp(j->status, "starting") != 0 &&
 	    strcmp(j->status, "running") != 0;
 }
@@ -110,7 +96,7 @@ look_for(struct kbox *k, const struct value *list, const char *word,
 	s->all = "";
 	s->n = 0;
 	for (v = list->kids; v != NULL; v = v->next) {
-		kbox_job_read(k, v, &j);
+		kbox_job_read(v, &j);
 		if (strcmp(j.id, word) == 0)
 			s->exact = j.id;
 		if (!str_prefix(j.id, word) || !kbox_job_is(&j, which))
@@ -302,7 +288,7 @@ show_one(struct kbox *k, const char *id)
 		return value_print_answer(k, &a);
 	if ((v = value_parse(k, &a)) == NULL)
 		return KBOX_FAILED;
-	kbox_job_read(k, v, &j);
+	kbox_job_read(v, &j);
 	kbox_group_add(k, &g, "ID", j.id);
 	kbox_group_add(k, &g, "Status", status_sentence(k, &j));
 	if (value_text(v, "message")[0] != '\0')
@@ -345,7 +331,7 @@ kbox_ps(struct kbox *k)
 		return r;
 	kbox_table_init(&t, columns, ARRAY_LEN(columns));
 	for (v = list->kids; v != NULL; v = v->next) {
-		kbox_job_read(k, v, &j);
+		kbox_job_read(v, &j);
 		if (is_wanted(k, &j))
 			add_job(k, &t, &j);
 	}

@@ -19,8 +19,7 @@ struct kbox_job {
 	const struct value *value;
 };
 
-void	 kbox_job_read(struct kbox *k, const struct value *v,
-	    struct kbox_job *j);
+void	 kbox_job_read(const struct value *v, struct kbox_job *j);
 
 /* All of them, newest first: an array, or null. */
 int	 kbox_jobs_get(struct kbox *k, const struct value **list);

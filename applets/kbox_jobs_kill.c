@@ -51,7 +51,7 @@ match_jobs(const struct killing *x, const char *word, bool live,
 	struct target		 t;
 
 	for (; v != NULL; v = v->next) {
-		kbox_job_read(x->k, v, &j);
+		kbox_job_read(v, &j);
 		t = (struct target){ j.id, false, j.lingering };
 		if (strcmp(j.id, word) == 0)
 			m->exact = t;
@@ -171,20 +171,24 @@ survivors(struct kbox *k, const char *id, const struct value *v)
 	    id[0] != '\0' ? ": " : "", all);
 }
 
-/* A signal that is not to end anything was only sent. */
+static bool
+is_kill(const char *sig)
+{
+	return str_ieq(sig, "KILL") || str_ieq(sig, "SIGKILL") ||
+	    strcmp(sig, "9") == 0;
+}
+
+/* A signal that is not to end all of it was only sent. */
 static bool
 is_ending(const struct kbox *k)
 {
-	static const char	*const ends[] = {
-		"TERM", "SIGTERM", "15", "KILL", "SIGKILL", "9"
-	};
-	const char		*sig = k->values[OPT_SIGNAL];
-	size_t			 i;
+	const char	*sig = k->values[OPT_SIGNAL];
+	const char	*scope = k->values[OPT_SCOPE];
 
-	for (i = 0; sig != NULL && i < ARRAY_LEN(ends); i++)
-		if (str_ieq(ends[i], sig))
-			return true;
-	return sig == NULL;
+	if (scope != NULL && strcmp(scope, "tree") != 0)
+		return false;
+	return sig == NULL || is_kill(sig) || str_ieq(sig, "TERM") ||
+	    str_ieq(sig, "SIGTERM") || strcmp(sig, "15") == 0;
 }
 
 static int
@@ -313,11 +317,40 @@ kill_all(const struct killing *x)
 	return survivors(k, "", v);
 }
 
+/* Nothing that is asked for is ignored. */
+static int
+check_grace(struct killing *x)
+{
+	struct kbox	*k = x->k;
+	const char	*grace = k->values[OPT_GRACE];
+	const char	*sig = k->values[OPT_SIGNAL];
+	bool		 now = k->values[OPT_NOW] != NULL;
+
+	if (now && (grace != NULL || sig != NULL))
+		return kbox_fail(k, KBOX_USAGE, "--now is SIGKILL at once: "
+		    "it goes with neither --grace nor --signal");
+	if ((now || grace != NULL) && !is_ending(k)) {
+		(void)kbox_fail(k, 0, "%s is for the end of all of a job, not "
+		    "for one signal", now ? "--now" : "--grace");
+		kbox_hint("--signal KILL sends that one to --scope root or "
+		    "group");
+		return KBOX_USAGE;
+	}
+	if (grace != NULL && sig != NULL && is_kill(sig))
+		return kbox_fail(k, KBOX_USAGE, "--grace ends in SIGKILL: "
+		    "--signal %s leaves none", sig);
+	x->grace_ms = now ? 0 : -1;
+	if (grace != NULL && ((x->grace_ms = kbox_parse_span(grace)) < 0 ||
+	    x->grace_ms > INT32_MAX - SPARE_MS))
+		return kbox_fail(k, KBOX_USAGE, "--grace is a duration such "
+		    "as 5s or 2m, not \"%s\"", grace);
+	return 0;
+}
+
 static int
 check_options(struct killing *x)
 {
 	struct kbox	*k = x->k;
-	const char	*grace = k->values[OPT_GRACE];
 	const char	*scope = k->values[OPT_SCOPE];
 	bool		 all = k->values[OPT_ALL] != NULL;
 
@@ -337,12 +370,7 @@ check_options(struct killing *x)
 	    strcmp(scope, "group") != 0 && strcmp(scope, "root") != 0)
 		return kbox_fail(k, KBOX_USAGE, "--scope is tree, group or "
 		    "root, not \"%s\"", scope);
-	x->grace_ms = k->values[OPT_NOW] != NULL ? 0 : -1;
-	if (grace != NULL && ((x->grace_ms = kbox_parse_span(grace)) < 0 ||
-	    x->grace_ms > INT32_MAX - SPARE_MS))
-		return kbox_fail(k, KBOX_USAGE, "--grace is a duration such "
-		    "as 5s or 2m, not \"%s\"", grace);
-	return 0;
+	return check_grace(x);
 }
 
 int

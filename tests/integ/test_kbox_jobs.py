@@ -101,6 +101,39 @@ def test_run_own_failures_are_125(kbox, fake, words):
     assert fake.jobs.list == []
 
 
+@pytest.mark.parametrize("command", ["run", "shell"])
+def test_a_folder_that_is_gone_is_no_reason_to_start_elsewhere(
+        binary, fake, tmp_path, command):
+    def go(*args):
+        gone = tmp_path / "gone"
+        gone.mkdir()
+        code = "cd %s && rmdir . 2>/dev/null || rmdir %s; exec \"$@\"" % (
+            gone, gone)
+        return call("sh", "-c", code, "sh", binary, "--socket", fake.path,
+                    command, "-d", *args)
+
+    own = OWN if command == "run" else USAGE
+    for args in (["x"], ["-C", "sub", "x"], ["-C", "", "x"]):
+        bad(go(*args), own, "this folder", "No such file", "--cwd")
+    assert all(m != "POST" for m, p, b in fake.bodies)
+    good(go("-C", "/", "x"))
+    assert fake.bodies[-1][2]["cwd"] == "/"
+
+
+@pytest.mark.parametrize("command", ["run", "shell"])
+def test_a_folder_is_meant_from_here(kbox, fake, tmp_path, command):
+    good(kbox(command, "-d", "-C", "../b", "x", cwd=str(tmp_path)))
+    assert fake.bodies[-1][2]["cwd"] == str(tmp_path) + "/../b"
+    good(kbox(command, "-d", "-C", "etc", "x", cwd="/"))
+    assert fake.bodies[-1][2]["cwd"] == "/etc"
+    good(kbox(command, "-d", "x", cwd="/"))
+    assert fake.bodies[-1][2]["cwd"] == "/"
+    r = subprocess.run([harness.BINARY, "kbox", "--socket", fake.path, command,
+                        "-d", "-C", b"/tmp/\xff", "x"], capture_output=True)
+    assert r.returncode == (OWN if command == "run" else USAGE)
+    assert b"the folder's name is not UTF-8" in r.stderr
+
+
 def test_run_refuses_words_it_would_change(binary, fake):
     r = subprocess.run([binary.encode(), b"--socket", fake.path.encode(),
                         b"run", b"cat", b"\xff.txt"], capture_output=True)
@@ -378,7 +411,7 @@ def several(fake):  # noqa: F811
     fake.jobs.add("web", "python3 -m http.server", pid=11,
                   start_time=fake_rest.stamp(12))
     done("build", fake.jobs, 2).record.update(
-        command="", argv=["make", "all"], start_time="2026-01-02T03:04:04Z",
+        command="make all", argv=["make", "all"], start_time="2026-01-02T03:04:04Z",
         end_time="2026-01-02T04:04:05.5Z", pid=12)
     done("big", fake.jobs, 137, status="killed", reason="oom").record.update(
         start_time="2026-01-02T03:04:03Z", end_time="2026-01-02T03:04:09Z")
@@ -534,6 +567,31 @@ def test_kill_orders(kbox, fake):
         else:
             assert text == "web has ended, exit status 137 (it took SIGKILL)\n"
         fake.jobs.list.remove(job)
+
+
+@pytest.mark.parametrize("args", [
+    ["--now", "--grace", "5s"], ["-9", "-s", "USR1"], ["-9", "-s", "TERM"],
+    ["-s", "USR1", "--grace", "5s"], ["-s", "KILL", "--grace", "5s"],
+    ["--all", "--now", "--grace", "0"], ["--scope", "root", "--now"],
+    ["--scope", "group", "--grace", "5s"]])
+def test_kill_refuses_what_it_could_only_ignore(kbox, fake, args):
+    fake.jobs.add("web")
+    bad(kbox("kill", *args, *([] if "--all" in args else ["web"])), USAGE,
+        "--now" if "--now" in args or "-9" in args else "--grace")
+    assert not orders(fake, "web")
+    assert all("kill-all" not in p for m, p, b in fake.bodies)
+
+
+def test_kill_of_a_part_is_a_signal(kbox, fake):
+    """Only the whole tree is waited for."""
+    fake.jobs.add("web")
+    fake.replies["POST %s/web/kill" % JOBS] = lambda body: (
+        200, {"id": "web", "killed": True, "already_exited": False,
+              "phase": "none", "status": "running", "survivors": []})
+    assert good(kbox("kill", "--scope", "root", "web")) == (
+        "web: signal sent\n")
+    assert good(kbox("kill", "--scope", "group", "-s", "TERM", "web")) == (
+        "web: signal sent\n")
 
 
 def test_kill_waits_longer_than_the_grace(kbox, fake):
