@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/logring.h"
 #include "net/listen.h"
+#include "proc/cgjob.h"
 #include "proc/orphan.h"
 #include "proc/reap.h"
 #include "rpc/server.h"
@@ -31,6 +32,7 @@ on_all_gone(void *arg)
 
 	while (reap_run(d->reap) > 0)
 		continue;
+	cgjob_sweep("");
 	loop_stop(d->loop);
 }
 

@@ -2,7 +2,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -52,8 +54,10 @@ open_controls(struct cgjob *g)
 		return r;
 	if ((g->kill = open_control(g->path, "cgroup.kill")) < 0)
 		return g->kill == -ENOENT ? -ENOSYS : g->kill;
-	g->procs = open_control(g->path, "cgroup.procs");
-	return g->procs < 0 ? g->procs : 0;
+	if ((g->procs = open_control(g->path, "cgroup.procs")) < 0)
+		return g->procs;
+	(void)flock(g->procs, LOCK_EX | LOCK_NB);	/* cgjob_sweep() */
+	return 0;
 }
 
 int
@@ -150,4 +154,37 @@ cgjob_close(struct cgjob *g)
 	}
 	g->path[0] = '\0';
 	return 0;
+}
+
+static bool
+is_in_use(const char *path)
+{
+	int	fd = open_control(path, "cgroup.procs"), r;
+
+	if (fd < 0)
+		return false;
+	r = flock(fd, LOCK_EX | LOCK_NB);
+	close(fd);
+	return r == -1;
+}
+
+void
+cgjob_sweep(const char *root)
+{
+	char		 home[CGJOB_PATH_MAX];
+	struct cgjob	 g;
+	struct dirent	*e;
+	DIR		*d;
+
+	if (cgroup_own(root, home, sizeof home) < 0 || (d = opendir(home)) == NULL)
+		return;
+	while ((e = readdir(d)) != NULL) {
+		g = (struct cgjob){ .procs = -1, .kill = -1 };
+		if (str_prefix(e->d_name, PREFIX) &&
+		    strcmp(e->d_name, PREFIX PROBE) != 0 &&
+		    path_join(g.path, sizeof g.path, home, e->d_name) >= 0 &&
+		    !is_in_use(g.path))
+			(void)cgjob_close(&g);
+	}
+	closedir(d);
 }

@@ -43,6 +43,13 @@ int	 cgjob_open(struct cgjob *g, const char *home, const char *id);
 int	 cgjob_join(int procs);
 
 /*
+ * Removes the empty groups that jobs left where cgjob_probe() looks: those of
+ * a daemon that was killed, and ours whose last ones were about to die as we
+ * closed them.  What another daemon has open stays.
+ */
+void	 cgjob_sweep(const char *root);
+
+/*
  * Closes both and removes the group with those made in it.  0, -EBUSY (somebody
  * lives there: call it again later), or -errno.
  */

@@ -117,6 +117,7 @@ jobs_create(struct loop *l, struct reap *r, const struct rlimit *nofile,
 	else
 		log_info(JOB_COMPONENT, "jobs get control groups in %s",
 		    js->cgroup_home);
+	cgjob_sweep("");
 	if ((js->files = jobfiles_create(l, r)) == NULL) {
 		free(js);
 		return NULL;

@@ -24,6 +24,15 @@ def dead(pid):
         return True
 
 
+def group_of(pid):
+    """The folder of its job's own control group, or None."""
+    with open("/proc/%d/cgroup" % pid) as f:
+        m = re.search(r"^0::(.*/k8shell-job-[^/\n]+)", f.read(), re.M)
+    for top in ("/sys/fs/cgroup/unified", "/sys/fs/cgroup"):
+        if m and os.path.exists(top + m[1]):
+            return top + m[1]
+
+
 class Jobs:
     """The API of one daemon."""
 

@@ -12,7 +12,8 @@ import pytest
 
 import harness
 import rest
-from jobs import JOBS, Following, HungFolder, Jobs, dead, follow, output
+from jobs import (JOBS, Following, HungFolder, Jobs, dead, follow, group_of,
+                  output)
 from rest import Raw
 
 PID_1 = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
@@ -859,11 +860,13 @@ def test_B5_destroy_twice_is_no_error(jobs):
 def test_B6_nothing_of_ours_is_left_behind(alone):
     d, jobs = alone
     before = children(d.pid)
-    ids = [stubborn(jobs, session="s1")[0] for _ in range(3)]
+    started = [stubborn(jobs, session="s1") for _ in range(3)]
+    groups = [group_of(pids[0]) for id, pids in started]
     jobs.ask("DELETE", "?session=s1")
-    for id in ids:
+    for id, pids in started:
         jobs.wait(id)
     harness.eventually(lambda: children(d.pid) == before, "no helper left")
+    assert not [g for g in groups if g and os.path.exists(g)]
 
 
 def children(pid):
@@ -878,9 +881,11 @@ def test_B7_the_daemons_end_is_the_jobs_end(start):
                    "while :; do sleep 0.05; done")
     b = jobs.start("setsid sleep 100 & echo pid $!")
     pids = jobs.pids(a, 1) + jobs.pids(b, 1)
+    groups = [group_of(p) for p in pids]
     f = follow(jobs, a)
     d.stop()
     assert all(dead(p) for p in pids)
+    assert not [g for g in groups if g and os.path.exists(g)]
     assert f.rest_of_it()[-1]["type"] == "exit"
     f.sock.close()
     assert "by the daemon's end" in d.log()

@@ -12,7 +12,7 @@ import pytest
 import harness
 import rest
 from harness import Talk, ssh
-from jobs import Jobs
+from jobs import Jobs, group_of
 from test_jobs_logs import writer_pid
 from test_kbox import bad, call, good
 
@@ -217,12 +217,32 @@ def start_job(d, **job):
 
 
 def test_B6_a_killed_daemon_takes_its_jobs_along(start):
+    """And the next one removes the control groups they were in."""
     d = start()
-    start_job(d, id="stubborn", command=STUBBORN + "; while :; do sleep 1; "
-              "done")
+    pid = start_job(d, id="stubborn", command=STUBBORN + "; while :; do "
+                    "sleep 1; done")["pid"]
     harness.eventually(lambda: len(of_user()) >= 4, "all run")
+    group = group_of(pid)
     os.kill(d.pid, signal.SIGKILL)
     harness.eventually(lambda: not of_user(), "the job is gone")
+    d = start()
+    start_job(d, command="true")
+    assert group is None or not os.path.exists(group)
+
+
+@pytest.mark.parametrize("wrapper", [[], PID_1], ids=["subreaper", "pid1"])
+def test_B7_no_control_group_is_left(start, wrapper):
+    """Not even of those who die while we look away."""
+    d = start(config=GRACE % "0s", wrapper=wrapper)
+    pids = [start_job(d, command="trap '' TERM; sleep 1000 & sleep 1000")
+            ["pid"] for _ in range(8)]
+    if wrapper:
+        pids = of_user()
+    groups = {group_of(p) for p in pids} - {None}
+    os.kill(d.pid, signal.SIGTERM)
+    ended(d)
+    assert not [g for g in groups if os.path.exists(g)]
+    assert not of_user()
 
 
 def test_B7_jobs_get_sigterm_at_once_and_the_grace(start):

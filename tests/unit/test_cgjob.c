@@ -124,6 +124,45 @@ a_group_that_is_in_the_way_is_used_if_empty(void **state)
 	assert_int_equal(cgjob_open(&g, "/nowhere", "8"), -ENOENT);
 }
 
+static bool
+is_there(const char *name)
+{
+	char	path[PATH_LEN];
+
+	snprintf(path, sizeof path, "%s" CG "%s", root, name);
+	return access(path, F_OK) == 0;
+}
+
+static void
+empty_it(const char *name)
+{
+	char	path[PATH_LEN];
+
+	put(name, "");
+	snprintf(path, sizeof path, "%s%s", root, name);
+	assert_int_equal(unlink(path), 0);
+}
+
+static void
+a_sweep_takes_empty_groups_of_jobs_and_nothing_else(void **state)
+{
+	(void)state;
+	put("/proc/self/cgroup", "0::/\n");
+	put(CG "/cgroup.controllers", "");
+	put(CG "/k8shell-job-file", "");
+	put(CG "/k8shell-job-full/x", "");
+	empty_it(CG "/k8shell-job-empty/x");
+	empty_it(CG "/k8shell-job-deep/a/b/x");
+	empty_it(CG "/other/x");
+	cgjob_sweep(root);
+	assert_true(is_there("/k8shell-job-file"));
+	assert_true(is_there("/k8shell-job-full"));
+	assert_true(is_there("/other"));
+	assert_false(is_there("/k8shell-job-empty"));
+	assert_false(is_there("/k8shell-job-deep"));
+	cgjob_sweep("/nowhere");
+}
+
 /* -- the real one --------------------------------------------------------- */
 
 static pid_t
@@ -171,6 +210,8 @@ who_is_in_it_dies_by_one_write(void **state)
 	assert_int_equal(cgjob_close(&busy), -EBUSY);
 	snprintf(below, sizeof below, "%s/below", g.path);
 	assert_int_equal(mkdir(below, 0755), 0);
+	cgjob_sweep("");		/* it is in use */
+	assert_int_equal(access(below, F_OK), 0);
 	assert_int_equal(write(g.kill, "1", 1), 1);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
@@ -191,6 +232,8 @@ main(void)
 		ON_FIXTURE(
 		    a_kernel_without_cgroup_kill_is_ENOSYS_and_nothing_is_left),
 		ON_FIXTURE(a_group_that_is_in_the_way_is_used_if_empty),
+		ON_FIXTURE(
+		    a_sweep_takes_empty_groups_of_jobs_and_nothing_else),
 		cmocka_unit_test(who_is_in_it_dies_by_one_write),
 	};
 

@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "base/str.h"
+#include "proc/cgjob.h"
 #include "tests/unit/failmalloc.h"
 #include "tests/unit/spin.h"
 #include "workspace/account.h"
@@ -56,6 +57,7 @@ world_end(struct world *w)
 {
 	jobs_destroy(w->jobs);
 	spin_poll(&w->s, nobody_is_left, w->s.reap);
+	cgjob_sweep("");
 	spin_finish(&w->s);
 }
 
