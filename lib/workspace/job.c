@@ -294,7 +294,7 @@ on_finished(void *arg, const struct reap_exit *e)
 	struct job	*j = arg;
 
 	j->finished = true;
-	if (j->status == JOB_STARTING)
+	if (j->status == JOB_STARTING && j->message[0] != '\0')
 		job_end(j, JOB_ERROR, -1, 0);
 	else
 		end_by_exit(j, e);
@@ -319,13 +319,16 @@ on_started(void *arg, enum child_stage stage, int err, const char *path,
 	struct job	*j = arg;
 
 	(void)cwd_err;			/* strict: it would be a failure */
+	if (job_terminal(j))
+		return;			/* killed, and didn't die */
 	if (stage == CHILD_OK) {
 		j->status = JOB_RUNNING;
 		j->pid = task_pid(j->task);
 		log_info(JOB_COMPONENT, "job %s: started %s as pid %d", j->id,
 		    path, (int)j->pid);
 		put_log(j, JOBLOG_START, NULL, 0);
-	} else {
+	} else if (j->kill_reason == JOB_REASON_NONE ||
+	    (stage != CHILD_TIMEOUT && err != ECANCELED)) {
 		(void)snprintf(j->message, sizeof j->message,
 		    "cannot start: %s: %.160s: %s", child_stage_name(stage),
 		    stage == CHILD_CWD ? j->cwd : path != NULL ? path :

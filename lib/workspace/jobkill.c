@@ -13,6 +13,7 @@
 /* From an empty tree to the program's status and the end of its output. */
 #define SETTLE_MS	3000
 #define SETTLE_STUCK_MS	500		/* somebody hangs in the kernel */
+#define START_LOOK_MS	10		/* until the shim has forked */
 
 /* -- answers --------------------------------------------------------------- */
 
@@ -151,6 +152,48 @@ begin(struct job *j, uint32_t grace_ms)
 	settle(j);
 }
 
+/*
+ * Before the shim has forked the program there is nobody to find; from then on
+ * he may hang on his way to exec, and is ended there (N14).
+ */
+static bool
+is_unborn(const struct job *j)
+{
+	return j->status == JOB_STARTING && task_pid(j->task) == 0;
+}
+
+static void
+begin_late(struct job *j)
+{
+	j->kill_waits = false;
+	loop_timer_clear(&j->settle);
+	begin(j, j->kill_grace_ms);
+}
+
+static void
+look_for_birth(void *arg)
+{
+	struct job	*j = arg;
+
+	if (!is_unborn(j)) {
+		begin_late(j);
+		return;
+	}
+	j->settle.fn = look_for_birth;
+	j->settle.arg = j;
+	loop_timer_set(j->owner->loop, &j->settle,
+	    loop_now(j->owner->loop) + START_LOOK_MS);
+}
+
+static void
+await_birth(struct job *j, uint32_t grace_ms)
+{
+	if (!j->kill_waits || grace_ms < j->kill_grace_ms)
+		j->kill_grace_ms = grace_ms;
+	j->kill_waits = true;
+	look_for_birth(j);
+}
+
 void
 job_kill(struct job *j, uint32_t grace_ms, enum job_reason reason,
     const char *who, struct job_killing *k)
@@ -166,10 +209,8 @@ job_kill(struct job *j, uint32_t grace_ms, enum job_reason reason,
 		j->kill_reason = reason;
 	if (j->kill != NULL) {
 		treekill_hasten(j->kill, grace_ms);
-	} else if (j->status == JOB_STARTING) {
-		if (!j->kill_waits || grace_ms < j->kill_grace_ms)
-			j->kill_grace_ms = grace_ms;
-		j->kill_waits = true;
+	} else if (is_unborn(j)) {
+		await_birth(j, grace_ms);
 	} else if (alive && !j->settle.loop) {
 		begin(j, grace_ms);
 	} else if (job_terminal(j)) {
@@ -206,11 +247,13 @@ job_kill_started(struct job *j)
 {
 	if (!j->kill_waits)
 		return;
+	if (j->status == JOB_RUNNING) {
+		begin_late(j);
+		return;
+	}
 	j->kill_waits = false;
-	if (j->status == JOB_RUNNING)
-		begin(j, j->kill_grace_ms);
-	else
-		j->killed = true;
+	loop_timer_clear(&j->settle);
+	j->killed = true;
 }
 
 void

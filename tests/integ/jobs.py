@@ -147,13 +147,17 @@ def follow(jobs, id, query=""):
 
 
 class HungFolder:
-    """A mount whose server takes every question and answers none."""
+    """A mount whose server takes every question and answers none.
+
+    deaf: nor does it take any; who waits then can still be killed.
+    """
 
     HEAD, REPLY = "<IIQQIIII", "<IiQ"
     INIT = 26
 
-    def __init__(self, path):
+    def __init__(self, path, deaf=False):
         self.path, self.asked, self.there = path, 0, False
+        self.deaf = deaf
         os.makedirs(path, exist_ok=True)
         try:
             self.fd = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
@@ -184,6 +188,8 @@ class HungFolder:
                                4096, 1, 1, 0, *[0] * 8)
             os.write(self.fd, struct.pack(
                 self.REPLY, 16 + len(body), 0, unique) + body)
+            if self.deaf:
+                return
 
     def let_go(self):
         if not self.there:

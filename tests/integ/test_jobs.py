@@ -678,13 +678,19 @@ def test_N9_B1_twenty_stubborn_ones_take_one_grace(jobs):
     assert 1.5 <= took < 12     # one after the other it would be 30
 
 
-@pytest.fixture
-def hung(tmp_path):
-    folder = HungFolder("/tmp/k8shell-hung-%d" % os.getpid())
+@contextlib.contextmanager
+def hung_folder(**kind):
+    folder = HungFolder("/tmp/k8shell-hung-%d" % os.getpid(), **kind)
     if not folder.there:
         pytest.skip("no FUSE here")
     yield folder
     folder.let_go()
+
+
+@pytest.fixture
+def hung():
+    with hung_folder() as folder:
+        yield folder
 
 
 def test_N11_K10_S8_S9_somebody_hangs_in_the_kernel(jobs, hung):
@@ -768,6 +774,49 @@ def test_N14_killed_while_it_starts(jobs):
             assert running() == []
             assert k.json["status"] == "killed"
             assert a.answer().status in (201, 500)
+
+
+def start_in(jobs, c, folder):
+    """Job "x" on its way into a folder that hangs; c waits for the answer."""
+    body = json.dumps({"id": "x", "command": "true", "cwd": folder + "/sub"})
+    c.send("POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s"
+           % (JOBS, len(body), body))
+    harness.eventually(lambda: jobs.ask("GET", "/x").status == 200, "a job")
+    harness.eventually(running, "its first process")
+    assert jobs.get("x")["status"] == "starting"
+
+
+@pytest.mark.parametrize("grace", [0, 200])
+def test_N14_killed_on_its_way_into_a_folder_that_hangs(jobs, grace):
+    """Who can be killed is, without waiting until the start is given up."""
+    with hung_folder(deaf=True) as folder, Raw(jobs.path) as c:
+        start_in(jobs, c, folder.path)
+        t = time.monotonic()
+        k = jobs.kill("x", grace_ms=grace)
+        assert running() == [] and time.monotonic() - t < 4
+        assert k["killed"] is True and k["status"] == "killed"
+        assert k["exit_code"] == (137 if grace == 0 else 143)
+        a = c.answer()
+        assert a.status == 201 and a.json["status"] == "killed"
+        j = jobs.get("x")
+        assert (j["reason"], j["message"]) == ("requested", "")
+
+
+def test_N14_N11_killed_where_nothing_kills_it(jobs, hung):
+    with Raw(jobs.path) as c:
+        start_in(jobs, c, hung.path)
+        harness.eventually(lambda: hung.asked, "it hangs")
+        pid = running()[0]
+        k = jobs.kill("x", grace_ms=0)
+        assert k["killed"] is False and k["status"] == "killed"
+        assert [(s["pid"], s["state"]) for s in k["survivors"]] == [(pid, "D")]
+        assert c.answer().json["status"] == "killed"
+    before = jobs.get("x")
+    assert before["exit_code"] == 137
+    hung.let_go()
+    harness.eventually(lambda: jobs.ask("DELETE", "/x").status == 204,
+                       "it can be removed")
+    assert running() == []
 
 
 def test_N15_somebody_kills_the_shim(jobs, daemon):
