@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
+#include <sys/auxv.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/str.h"
@@ -114,6 +116,25 @@ procfs_dead(const struct procfs_stat *s)
 {
 	return (s->state == 'Z' || s->state == 'X' || s->state == 'x') &&
 	    s->threads <= 1;
+}
+
+/* From the kernel: musl's sysconf() knows only 100. */
+uint64_t
+procfs_hz(void)
+{
+	unsigned long	v = getauxval(AT_CLKTCK);
+
+	return v > 0 ? v : 100;
+}
+
+uint64_t
+procfs_ticks(void)
+{
+	struct timespec	ts;
+
+	clock_gettime(CLOCK_BOOTTIME, &ts);
+	return (uint64_t)ts.tv_sec * procfs_hz() +
+	    (uint64_t)ts.tv_nsec * procfs_hz() / 1000000000u;
 }
 
 /* -- files ---------------------------------------------------------------- */
@@ -414,6 +435,20 @@ procfs_ignores(const char *root, pid_t pid, int signo)
 	int		r = find_record(root, pid, "status", &w);
 
 	return r == 1 ? mask_has(mask, signo) : r == 0 ? -EINVAL : r;
+}
+
+/* "\t812\t1": one number for each namespace from ours down to its own. */
+int
+procfs_is_nested(const char *root, pid_t pid)
+{
+	char		numbers[32];
+	struct record	w = { .name = "NSpid", .mark = ':', .end = '\n',
+			    .out = numbers, .outlen = sizeof numbers };
+	int		r = find_record(root, pid, "status", &w);
+
+	if (r != 1)
+		return r == -ENAMETOOLONG ? 1 : r;
+	return strchr(numbers + strspn(numbers, "\t"), '\t') != NULL;
 }
 
 int

@@ -20,9 +20,13 @@ struct procfs_stat {
 	pid_t	 pid, ppid, pgid, sid;
 	char	 state;			/* 'R', 'S', 'D', 'T', 'Z', ... */
 	unsigned threads;		/* field 20 */
-	uint64_t start;			/* field 22, ticks since boot */
+	uint64_t start;			/* field 22, as procfs_ticks() */
 	char	 name[PROCFS_NAME_MAX];
 };
+
+/* Of times in /proc: per second, and now, since boot. */
+uint64_t procfs_hz(void);
+uint64_t procfs_ticks(void);
 
 /* From the last ')' on: a name may hold anything (T3).  0 or -EINVAL. */
 int	 procfs_parse_stat(const char *text, size_t n,
@@ -56,6 +60,12 @@ int	 procfs_each(const char *root, procfs_pid_fn *fn, void *arg);
 
 /* SIGHUP ignored: nohup(1).  1, 0, or -errno. */
 int	 procfs_ignores(const char *root, pid_t pid, int signo);
+
+/*
+ * Whether it is in a PID namespace below the one of root's /proc, as a process
+ * of a container is.  1, 0 (also on kernels that don't tell), or -errno.
+ */
+int	 procfs_is_nested(const char *root, pid_t pid);
 
 /*
  * Arguments with blanks between, terminated, cut to what fits; "" of a zombie.

@@ -1,7 +1,6 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>
-#include <sys/auxv.h>
 
 #include "base/str.h"
 #include "proc/cgroup.h"
@@ -13,15 +12,6 @@
 #define PATH_LEN	512
 #define UPTIME_MAX	(UINT64_C(1) << 40)	/* seconds */
 #define TICKS_MAX	(UINT64_C(1) << 60)
-
-/* From the kernel: musl's sysconf() knows only 100. */
-static uint64_t
-hz(void)
-{
-	unsigned long	v = getauxval(AT_CLKTCK);
-
-	return v > 0 ? v : 100;
-}
 
 /* The number at the n-th blank-separated word of text, from 0. */
 static int
@@ -119,8 +109,8 @@ sysinfo_read(const char *root, struct cgroup_usage *u)
 	if (!u->has_cpu && read_proc(root, "stat", text) == 0 &&
 	    sysinfo_busy_ticks(text, &ticks) == 0) {
 		u->has_cpu = true;
-		u->cpu_us = ticks / hz() * 1000000 +
-		    ticks % hz() * 1000000 / hz();
+		u->cpu_us = ticks / procfs_hz() * 1000000 +
+		    ticks % procfs_hz() * 1000000 / procfs_hz();
 	}
 	if (!u->has_memory && read_proc(root, "meminfo", text) == 0 &&
 	    sysinfo_meminfo(text, "MemTotal:", &total) == 0 &&
@@ -147,6 +137,6 @@ sysinfo_started(const char *root, int64_t now_ms, int64_t *seconds)
 	if ((r = sysinfo_start_ticks(text, &ticks)) < 0)
 		return r;
 	*seconds = (now_ms - (int64_t)uptime +
-	    (int64_t)(ticks / hz() * 1000)) / 1000;
+	    (int64_t)(ticks / procfs_hz() * 1000)) / 1000;
 	return 0;
 }

@@ -347,6 +347,59 @@ signals_ignored_by_their_bit(void **state)
 }
 
 static void
+T23_a_pid_namespace_below_ours_is_seen(void **state)
+{
+	static const struct {
+		const char	*line;
+		int		 r;
+	} cases[] = {
+		{ "\nNSpid:\t812\n", 0 }, { "\nNSpid:\t812\t1\n", 1 },
+		{ "\nNSpid:\t4000001\t4000002\t4000003\t4000004\t5\n", 1 },
+		{ "\nNStgid:\t812\t1\n", 0 },
+	};
+	char	*many, path[32];
+	size_t	 i, n;
+
+	(void)state;
+	/* Behind 65536 groups, too. */
+	assert_non_null(many = malloc(600000));
+	memset(many, '7', 500000);
+	memcpy(many, "Groups:\t", 8);
+	for (i = 0; i < ARRAY_LEN(cases); i++) {
+		n = strlen(cases[i].line);
+		snprintf(path, sizeof path, "/proc/%zu/status", 20 + i);
+		put(path, cases[i].line, n);
+		assert_int_equal(procfs_is_nested(root, (pid_t)(20 + i)),
+		    cases[i].r);
+		memcpy(many + 500000, cases[i].line, n);
+		put(path, many, 500000 + n);
+		assert_int_equal(procfs_is_nested(root, (pid_t)(20 + i)),
+		    cases[i].r);
+	}
+	free(many);
+	assert_int_equal(procfs_is_nested(root, 99), -ESRCH);
+}
+
+static void
+times_are_ticks_of_the_kernel(void **state)
+{
+	struct procfs_stat	st;
+	uint64_t		now;
+	int			status;
+	pid_t			pid;
+
+	(void)state;
+	assert_int_equal(procfs_hz(), sysconf(_SC_CLK_TCK));
+	now = procfs_ticks();
+	if ((pid = fork()) == 0)
+		pause();
+	assert_int_equal(procfs_stat("", pid, &st), 0);
+	assert_in_range(st.start, now, procfs_ticks());
+	kill(pid, SIGKILL);
+	waitpid(pid, &status, 0);
+}
+
+static void
 a_variable_is_found_whole_or_not_at_all(void **state)
 {
 	static const char	env[] = "PATH=/bin\0AB=no\0XA=no\0A=yes=1\0"
@@ -413,6 +466,8 @@ main(void)
 		ON_FIXTURE(numbers_that_are_no_pids_are_skipped),
 		ON_FIXTURE(every_process_and_nothing_else),
 		ON_FIXTURE(signals_ignored_by_their_bit),
+		ON_FIXTURE(T23_a_pid_namespace_below_ours_is_seen),
+		cmocka_unit_test(times_are_ticks_of_the_kernel),
 		ON_FIXTURE(a_variable_is_found_whole_or_not_at_all),
 		ON_FIXTURE(arguments_with_blanks_between),
 	};
