@@ -82,10 +82,7 @@ finish(struct ask *a, int r)
 		kill(a->child.pid, SIGKILL);
 	/* done() may ask again. */
 	buf_init(&a->answer, answer.max);
-	if (r == 0)
-		a->done(a->arg, 0, buf_head(&answer), answer.len);
-	else
-		a->done(a->arg, r, NULL, 0);
+	a->done(a->arg, r, buf_head(&answer), answer.len);
 	buf_finish(&answer);
 }
 

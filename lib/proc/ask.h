@@ -2,7 +2,7 @@
  * ask - a question that may take for ever, asked by a forked child.
  *
  * The child gives its answer through a pipe and ends; whoever waits for it
- * gets the bytes, or -ETIMEDOUT in time.  A child the kernel holds on to (a
+ * gets the bytes, in time with -ETIMEDOUT those there are.  A child the kernel holds on to (a
  * file server that is gone) is killed but may stay: as long as it does, the
  * same ask refuses the next question, so that never more than one is stuck.
  *
@@ -24,8 +24,8 @@ typedef void ask_work_fn(void *arg, int fd);
 
 /*
  * Once per question: r is 0 with the bytes (none if the child failed), or
- * -ETIMEDOUT, -EFBIG or -errno of reading.  May ask again, which is -EBUSY
- * until the child is collected.
+ * -ETIMEDOUT, -EFBIG or -errno of reading with those that came before.  May
+ * ask again, which is -EBUSY until the child is collected.
  */
 typedef void ask_done_fn(void *arg, int r, const void *p, size_t n);
 
