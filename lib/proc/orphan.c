@@ -7,22 +7,25 @@
 #include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/str.h"
 #include "proc/ask.h"
 #include "proc/orphan.h"
-#include "proc/procfile.h"
 #include "proc/procfs.h"
 
 #define COMPONENT	"orphans"
 #define KNOWN_MAX	65536u
 #define CMDLINE_MAX	32768
-#define STATUS_MAX	4096
 #define VALUE_MAX	129		/* the longest session id */
-#define SLICE		256		/* looked at in one turn of the loop */
+#define SLICE		64		/* looked at in one turn of the loop */
+/*
+ * Who keeps quiet is asked three times, last of all; where the kernel holds on
+ * to those who asked him, others still can.
+ */
+#define ASKS		8
+#define SILENT_MAX	3
 
 /*
  * Servers of remote editors: their clients come back to them, and not all of
@@ -37,6 +40,7 @@ enum verdict {
 	GONE,
 	EXCLUDED,
 	OWNED,				/* as long as value lives */
+	HIDDEN,				/* we may not know whose */
 	NOBODYS,
 	TOLD,				/* SIGHUP */
 	KILLED
@@ -46,6 +50,7 @@ struct known {
 	pid_t	 pid, pgid;
 	uint64_t start;
 	enum verdict verdict;
+	uint8_t	 silent;		/* times it hung who looked */
 	bool	 hinted;		/* value says whose it was */
 	uint32_t name;			/* index into opt.names */
 	char	 value[VALUE_MAX];
@@ -67,6 +72,16 @@ struct answer {
 	char	 value[VALUE_MAX];
 };
 
+/* A scan goes through these in order, some steps in each turn. */
+enum phase {
+	IDLE,
+	KIDS,				/* our children */
+	BELOW,				/* and who is below an orphan */
+	EVERYBODY,			/* the same, of all there are (T2) */
+	ASKING,
+	JUDGING
+};
+
 struct orphans {
 	struct loop	*loop;		/* borrowed */
 	struct reap	*reap;		/* borrowed */
@@ -74,19 +89,24 @@ struct orphans {
 	regex_t		*pattern;
 	size_t		 npatterns;
 	struct loop_timer timer;
-	struct ask	 ask;
-	bool		 asking;
+	struct ask	 ask[ASKS];
+	uint32_t	 asked[ORPHAN_BATCH];	/* indices into found */
+	size_t		 nasked;
 	struct table	 known;
+	enum phase	 phase;
 	struct table	 found;		/* while a scan runs */
-	pid_t		*kid;		/* our children when it began */
-	size_t		 nkids, ckids, at;
-	bool		 gathering;
+	size_t		 at, sorted;	/* of found */
+	pid_t		*kid;		/* whom we look at now */
+	size_t		 nkids, ckids, nextkid;
+	bool		 no_children;	/* /proc does not tell them */
 	struct loop_timer slice;
-	pid_t		 group;		/* of whom we look below */
-	bool		 below;
 	uint64_t	 now_ticks;
-	long		 hz;
+	uint64_t	 oldest;	/* start of what lives and is ours */
 	struct orphan_counts counts;
+};
+
+static const struct orphan_sys kernel = {
+	.children = procfs_children, .cmdline = procfs_cmdline,
 };
 
 /* -- patterns -------------------------------------------------------------- */
@@ -143,11 +163,12 @@ look_at(const struct orphans *o, pid_t pid, struct answer *a)
 {
 	char	path[64], text[CMDLINE_MAX];
 	size_t	i;
+	int	r;
 
 	a->verdict = NOBODYS;
 	str_format(path, sizeof path, "/proc/%d", (int)pid);
 	look_as(path);
-	if (procfs_cmdline("", pid, text, sizeof text) < 0) {
+	if (o->opt.sys->cmdline("", pid, text, sizeof text) < 0) {
 		a->verdict = GONE;
 		return;
 	}
@@ -156,14 +177,19 @@ look_at(const struct orphans *o, pid_t pid, struct answer *a)
 			a->verdict = EXCLUDED;
 			return;
 		}
-	for (i = 0; o->opt.names != NULL && o->opt.names[i] != NULL; i++)
-		if (procfs_environ("", pid, o->opt.names[i], a->value,
-		    sizeof a->value) == 1) {
+	for (i = 0; o->opt.names != NULL && o->opt.names[i] != NULL; i++) {
+		r = procfs_environ("", pid, o->opt.names[i], a->value,
+		    sizeof a->value);
+		if (r == 1) {
 			a->name = (uint32_t)i;
 			a->hinted = true;
 			a->verdict = OWNED;
 			return;
 		}
+		/* Too long to be one of ours is an answer, too. */
+		if (r < 0 && r != -ENAMETOOLONG)
+			a->verdict = r == -ESRCH ? GONE : HIDDEN;
+	}
 }
 
 static void
@@ -171,19 +197,15 @@ look(void *arg, int fd)
 {
 	const struct orphans	*o = arg;
 	struct answer		 a;
-	unsigned		 n = 0;
 	size_t			 i;
 
-	for (i = 0; i < o->found.n && n < ORPHAN_BATCH; i++) {
-		if (o->found.k[i].verdict != UNKNOWN)
-			continue;
+	for (i = 0; i < o->nasked; i++) {
 		memset(&a, 0, sizeof a);
-		a.pid = o->found.k[i].pid;
+		a.pid = o->found.k[o->asked[i]].pid;
 		look_at(o, a.pid, &a);
 		setfsuid(geteuid());
 		setfsgid(getegid());
 		ask_write(fd, &a, sizeof a);
-		n++;
 	}
 }
 
@@ -222,20 +244,6 @@ reserve(struct table *t)
 	return true;
 }
 
-/* As /proc shows it to us: "NSpid:\t812\t1" is a container of ours. */
-static bool
-has_own_namespace(pid_t pid)
-{
-	char	path[64], text[STATUS_MAX], *p;
-
-	str_format(path, sizeof path, "/proc/%d/status", (int)pid);
-	if (procfile_read(path, text, sizeof text) < 0 ||
-	    (p = strstr(text, "\nNSpid:\t")) == NULL)
-		return false;
-	p += strlen("\nNSpid:\t");
-	return p[strspn(p, "0123456789")] == '\t';
-}
-
 /* Everything that can change between a look and a signal. */
 static bool
 is_orphan(const struct orphans *o, const struct procfs_stat *st)
@@ -250,32 +258,59 @@ static bool
 is_old(const struct orphans *o, const struct procfs_stat *st)
 {
 	return o->now_ticks >= st->start +
-	    (uint64_t)o->hz * ORPHAN_AGE_MS / 1000;
+	    procfs_hz() * ORPHAN_AGE_MS / 1000;
 }
 
-/* One of our children, or of the group below one of them. */
-static bool
-consider(void *arg, pid_t pid)
+/* Looked at before, or new.  No memory: the next scan tries again. */
+static void
+take(struct orphans *o, const struct procfs_stat *st)
 {
-	struct orphans		*o = arg;
-	const struct known	*old;
+	const struct known	*old = find(&o->known, st->pid);
+	bool			 same = old != NULL && old->start == st->start;
+
+	/* Nobody leaves his PID namespace: known ones passed this before. */
+	if (!is_orphan(o, st) || !is_old(o, st) ||
+	    (!same && procfs_is_nested("", st->pid) != 0) ||
+	    !reserve(&o->found))
+		return;
+	o->found.k[o->found.n] = same ? *old : (struct known){
+	    .pid = st->pid, .start = st->start };
+	o->found.k[o->found.n++].pgid = st->pgid;
+}
+
+static void
+look_at_kid(struct orphans *o, pid_t pid)
+{
+	struct procfs_stat	st;
+
+	if (!reap_is_watched(o->reap, pid) &&
+	    procfs_stat("", pid, &st) == 0 && st.ppid == getpid())
+		take(o, &st);
+}
+
+static void
+look_below(struct orphans *o, pid_t pid)
+{
+	const struct known	*up = &o->found.k[o->at - 1];
 	struct procfs_stat	 st;
 
-	if (pid == getpid() || reap_is_watched(o->reap, pid) ||
-	    procfs_stat("", pid, &st) < 0 || !is_orphan(o, &st) ||
-	    (o->below ? st.pgid != o->group : st.ppid != getpid()) ||
-	    !is_old(o, &st) || has_own_namespace(pid))
-		return true;
-	if (!reserve(&o->found))
-		return false;
-	old = find(&o->known, pid);
-	if (old != NULL && old->start == st.start)
-		o->found.k[o->found.n] = *old;
-	else
-		o->found.k[o->found.n] = (struct known){ .pid = pid,
-		    .start = st.start };
-	o->found.k[o->found.n++].pgid = st.pgid;
-	return true;
+	if (procfs_stat("", pid, &st) == 0 && st.ppid == up->pid &&
+	    st.pgid == up->pgid)
+		take(o, &st);
+}
+
+/* Anybody: below an orphan that was found, in his group, and not found yet? */
+static void
+look_above(struct orphans *o, pid_t pid)
+{
+	struct table		 sorted = { .k = o->found.k, .n = o->sorted };
+	const struct known	*up;
+	struct procfs_stat	 st;
+
+	if (procfs_stat("", pid, &st) == 0 &&
+	    (up = find(&sorted, st.ppid)) != NULL && up->pgid == st.pgid &&
+	    find(&sorted, pid) == NULL)
+		take(o, &st);
 }
 
 static bool
@@ -297,44 +332,74 @@ add_kid(void *arg, pid_t pid)
 }
 
 static void
-gather_begin(struct orphans *o)
+list_kids(struct orphans *o, pid_t pid)
 {
-	struct timespec	ts;
-
-	clock_gettime(CLOCK_BOOTTIME, &ts);
-	o->now_ticks = (uint64_t)ts.tv_sec * (uint64_t)o->hz +
-	    (uint64_t)ts.tv_nsec / (1000000000u / (uint64_t)o->hz);
-	o->found.n = o->nkids = o->at = 0;
-	o->below = false;
-	if (procfs_children("", getpid(), add_kid, o) == -ENOSYS)
+	o->nkids = o->nextkid = 0;
+	o->no_children = o->opt.sys->children("", pid, add_kid, o) == -ENOSYS;
+	if (o->no_children)
 		procfs_each("", add_kid, o);
-	o->gathering = true;
 }
 
-/* True at the end: ten thousand of them must not keep the loop waiting. */
-static bool
-gather_slice(struct orphans *o)
+static void
+sort_found(struct orphans *o)
 {
-	size_t	i, end = o->nkids - o->at > SLICE ? o->at + SLICE : o->nkids;
-
-	while (o->at < end)
-		consider(o, o->kid[o->at++]);
-	if (o->at < o->nkids)
-		return false;
-	o->below = true;
-	for (i = 0; i < o->found.n; i++) {
-		o->group = o->found.k[i].pgid;
-		procfs_children("", o->found.k[i].pid, consider, o);
-	}
 	if (o->found.n > 0)
 		qsort(o->found.k, o->found.n, sizeof *o->found.k, compare);
-	o->gathering = false;
+	o->sorted = o->found.n;
+}
+
+static void
+gather_begin(struct orphans *o)
+{
+	o->now_ticks = procfs_ticks();
+	o->found.n = o->at = 0;
+	list_kids(o, getpid());
+	o->phase = KIDS;
+}
+
+/* The next of those below; false: there is none left. */
+static bool
+step_below(struct orphans *o)
+{
+	if (o->nextkid < o->nkids) {
+		look_below(o, o->kid[o->nextkid++]);
+		return true;
+	}
+	if (o->at == o->found.n)
+		return false;
+	list_kids(o, o->found.k[o->at++].pid);
+	return true;
+}
+
+/* Again and again, until nobody is found any more. */
+static bool
+step_everybody(struct orphans *o)
+{
+	if (o->nextkid < o->nkids) {
+		look_above(o, o->kid[o->nextkid++]);
+		return true;
+	}
+	if (o->found.n == o->sorted)
+		return false;
+	sort_found(o);
+	o->nextkid = 0;
 	return true;
 }
 
 /* -- telling --------------------------------------------------------------- */
 
-/* To the very process that was looked at.  False: it is another, or gone. */
+static int
+tell(int fd, pid_t pid, int signo)
+{
+	return fd == -1 ? kill(pid, signo) :
+	    (int)syscall(SYS_pidfd_send_signal, fd, signo, NULL, 0);
+}
+
+/*
+ * To the very process that was looked at.  False: it is another, or gone, or
+ * we have no pidfd to be sure with.  A child of ours keeps its number until we
+ * collect it; anybody else's may be given away at any moment.
+ */
 static bool
 send_to(const struct orphans *o, const struct known *k, int signo)
 {
@@ -345,20 +410,17 @@ send_to(const struct orphans *o, const struct known *k, int signo)
 	if (fd == -1 && errno == ESRCH)
 		return false;
 	if (procfs_stat("", k->pid, &st) < 0 || st.start != k->start ||
-	    !is_orphan(o, &st)) {
+	    !is_orphan(o, &st) || (fd == -1 && st.ppid != getpid())) {
 		if (fd != -1)
 			close(fd);
 		return false;
 	}
-	if (fd == -1)			/* no such call: ours stay ours */
-		r = kill(k->pid, signo);
-	else
-		r = (int)syscall(SYS_pidfd_send_signal, fd, signo, NULL, 0);
+	r = tell(fd, k->pid, signo);
 	if (r == -1)
 		log_debug(COMPONENT, "pid %d: %s", (int)k->pid,
 		    strerror(errno));
 	if (r == 0 && signo == SIGHUP)
-		kill(k->pid, SIGCONT);	/* it ends, or sleeps on */
+		tell(fd, k->pid, SIGCONT);	/* it ends, or sleeps on */
 	if (r == 0)
 		log_info(COMPONENT, "pid %d (%s): %s: %s%s%s", (int)k->pid,
 		    st.name, signo == SIGHUP ? "SIGHUP" : "SIGKILL",
@@ -376,35 +438,126 @@ lives(const struct orphans *o, const struct known *k)
 	    o->opt.lives(o->opt.arg, o->opt.names[k->name], k->value);
 }
 
+/*
+ * A process that closed itself to us, as ssh-agent does, is somebody's as long
+ * as anything lives that we started before it.
+ */
+static bool
+is_nobodys(const struct orphans *o, const struct known *k)
+{
+	switch (k->verdict) {
+	case OWNED:
+		return !lives(o, k);
+	case HIDDEN:
+		return o->oldest > k->start;
+	default:
+		return k->verdict == NOBODYS;
+	}
+}
+
 static void
 judge_one(struct orphans *o, struct known *k)
 {
 	uint64_t	now = loop_now(o->loop);
 
-	if (k->verdict == NOBODYS || (k->verdict == OWNED && !lives(o, k))) {
-		o->counts.hung_up += send_to(o, k, SIGHUP);
+	if (is_nobodys(o, k)) {
+		if (!send_to(o, k, SIGHUP))
+			return;
+		o->counts.hung_up++;
 		k->verdict = TOLD;
 		k->told_ms = now;
 	} else if (k->verdict == TOLD && o->opt.escalate_ms != 0 &&
-	    now - k->told_ms >= o->opt.escalate_ms) {
-		o->counts.killed += send_to(o, k, SIGKILL);
+	    now - k->told_ms >= o->opt.escalate_ms &&
+	    send_to(o, k, SIGKILL)) {
+		o->counts.killed++;
 		k->verdict = KILLED;
 	}
 }
 
-/* The scan is over: its table is the one we know. */
 static void
-judge(struct orphans *o)
+note_start(void *arg, pid_t pid)
 {
-	struct table	old = o->known;
-	size_t		i;
+	struct orphans		*o = arg;
+	struct procfs_stat	 st;
+
+	if (procfs_stat("", pid, &st) == 0 && st.start < o->oldest)
+		o->oldest = st.start;
+}
+
+static void
+judge_begin(struct orphans *o)
+{
+	bool	hidden = false;
+	size_t	i;
 
 	for (i = 0; i < o->found.n; i++)
-		judge_one(o, &o->found.k[i]);
+		hidden |= o->found.k[i].verdict == HIDDEN;
+	o->oldest = UINT64_MAX;
+	if (hidden)
+		reap_each(o->reap, note_start, o);
+	o->at = 0;
+	o->phase = JUDGING;
+}
+
+/* The scan is over: its table is the one we know. */
+static void
+scan_end(struct orphans *o)
+{
+	struct table	old = o->known;
+
 	o->known = o->found;
 	o->found = old;
 	o->found.n = 0;
+	o->counts.ended++;
+	o->phase = IDLE;
 }
+
+/* -- asking ---------------------------------------------------------------- */
+
+/* Who has answered before, or never failed to: first. */
+static void
+choose(struct orphans *o, bool silent)
+{
+	const struct known	*k;
+	size_t			 i;
+
+	for (i = 0; i < o->found.n && o->nasked < ORPHAN_BATCH; i++) {
+		k = &o->found.k[i];
+		if (k->verdict == UNKNOWN && (k->silent > 0) == silent)
+			o->asked[o->nasked++] = (uint32_t)i;
+	}
+}
+
+static void
+ask_begin(struct orphans *o)
+{
+	bool	stuck = false;
+	size_t	i;
+
+	sort_found(o);
+	for (i = 0; i < ASKS; i++)
+		stuck |= o->ask[i].running;
+	o->nasked = 0;
+	choose(o, false);
+	if (!stuck)
+		choose(o, true);
+	o->phase = ASKING;
+	for (i = 0; o->nasked > 0 && i < ASKS; i++)
+		if (ask_start(&o->ask[i], look, o, ORPHAN_ASK_MS) == 0)
+			return;
+	judge_begin(o);
+}
+
+static void
+was_silent(struct known *k)
+{
+	log_warn(COMPONENT, "pid %d does not let itself be looked at",
+	    (int)k->pid);
+	if (++k->silent == SILENT_MAX)
+		k->verdict = EXCLUDED;
+}
+
+static void	on_slice(void *arg);
 
 static void
 on_answer(void *arg, int r, const void *p, size_t n)
@@ -412,46 +565,77 @@ on_answer(void *arg, int r, const void *p, size_t n)
 	struct orphans	*o = arg;
 	struct answer	 a;
 	struct known	*k;
+	size_t		 i;
 
-	o->asking = false;
 	if (r < 0)
-		log_warn(COMPONENT, "a process does not let itself be looked "
-		    "at: %s", strerror(-r));
-	for (; n >= sizeof a; p = (const char *)p + sizeof a, n -= sizeof a) {
-		memcpy(&a, p, sizeof a);
-		k = (struct known *)(uintptr_t)find(&o->found, a.pid);
-		if (k == NULL)
-			continue;
+		log_warn(COMPONENT, "looking at processes: %s", strerror(-r));
+	/* They come in the order of the questions. */
+	for (i = 0; i < o->nasked && n >= sizeof a; i++, n -= sizeof a) {
+		memcpy(&a, (const char *)p + i * sizeof a, sizeof a);
+		k = &o->found.k[o->asked[i]];
 		k->verdict = a.verdict == GONE ? UNKNOWN : a.verdict;
 		k->hinted = a.hinted;
 		k->name = a.name;
 		memcpy(k->value, a.value, sizeof k->value);
 	}
-	judge(o);
+	if (r == -ETIMEDOUT && i < o->nasked)
+		was_silent(&o->found.k[o->asked[i]]);
+	judge_begin(o);
+	on_slice(o);
 }
 
+/* -- a scan ---------------------------------------------------------------- */
+
+static void
+step(struct orphans *o)
+{
+	switch (o->phase) {
+	case KIDS:
+		if (o->nextkid < o->nkids) {
+			look_at_kid(o, o->kid[o->nextkid++]);
+		} else if (o->no_children) {
+			o->sorted = 0;
+			o->phase = EVERYBODY;
+		} else {
+			o->phase = BELOW;
+		}
+		break;
+	case BELOW:
+		if (!step_below(o))
+			ask_begin(o);
+		break;
+	case EVERYBODY:
+		if (!step_everybody(o))
+			ask_begin(o);
+		break;
+	case JUDGING:
+		if (o->at < o->found.n)
+			judge_one(o, &o->found.k[o->at++]);
+		else
+			scan_end(o);
+		break;
+	default:
+		break;
+	}
+}
+
+/* Thousands of them must not keep the loop waiting. */
 static void
 on_slice(void *arg)
 {
 	struct orphans	*o = arg;
-	bool		 ask = false;
-	size_t		 i;
+	unsigned	 i;
 
-	if (!gather_slice(o)) {
+	for (i = 0; i < SLICE && o->phase != IDLE && o->phase != ASKING; i++)
+		step(o);
+	if (o->phase != IDLE && o->phase != ASKING)
 		loop_timer_set(o->loop, &o->slice, loop_now(o->loop));
-		return;
-	}
-	for (i = 0; i < o->found.n; i++)
-		ask |= o->found.k[i].verdict == UNKNOWN;
-	o->asking = ask && ask_start(&o->ask, look, o, ORPHAN_ASK_MS) == 0;
-	if (!o->asking)
-		judge(o);
 }
 
 void
 orphans_scan(struct orphans *o)
 {
-	if (o->asking || o->gathering)
+	if (o->phase != IDLE)
 		return;
 	o->counts.scans++;
 	gather_begin(o);
@@ -475,6 +659,7 @@ orphans_create(struct orphans **out, struct loop *l, struct reap *r,
     const struct orphan_options *opt)
 {
 	struct orphans	*o;
+	size_t		 i;
 	int		 rc;
 
 	if ((o = calloc(1, sizeof *o)) == NULL)
@@ -482,12 +667,14 @@ orphans_create(struct orphans **out, struct loop *l, struct reap *r,
 	o->loop = l;
 	o->reap = r;
 	o->opt = *opt;
-	o->hz = sysconf(_SC_CLK_TCK);
+	if (opt->sys == NULL)
+		o->opt.sys = &kernel;
 	o->timer.fn = on_timer;
 	o->slice.fn = on_slice;
 	o->timer.arg = o->slice.arg = o;
-	ask_init(&o->ask, l, r, ORPHAN_BATCH * sizeof(struct answer),
-	    on_answer, o);
+	for (i = 0; i < ASKS; i++)
+		ask_init(&o->ask[i], l, r, ORPHAN_BATCH *
+		    sizeof(struct answer), on_answer, o);
 	if ((rc = add_patterns(o, opt)) < 0) {
 		orphans_destroy(o);
 		return rc;
@@ -500,11 +687,14 @@ orphans_create(struct orphans **out, struct loop *l, struct reap *r,
 void
 orphans_destroy(struct orphans *o)
 {
+	size_t	i;
+
 	if (o == NULL)
 		return;
 	loop_timer_clear(&o->timer);
 	loop_timer_clear(&o->slice);
-	ask_finish(&o->ask);
+	for (i = 0; i < ASKS; i++)
+		ask_finish(&o->ask[i]);
 	while (o->npatterns > 0)
 		regfree(&o->pattern[--o->npatterns]);
 	free(o->pattern);

@@ -9,7 +9,9 @@
  *    leader was, or in our own session, or in a PID namespace of its own;
  *  - who ignores SIGHUP (nohup), looked at just before the signal, too;
  *  - who matches a pattern to be excluded, by his command line;
- *  - whose environment names a session or a job that lives, even detached.
+ *  - whose environment names a session, a command or a job that lives, even
+ *    detached; and whose environment we may not read, while anything lives that
+ *    we started before him: ssh-agent is not worth less for hiding its keys.
  *
  * Anybody else, once he is ORPHAN_AGE_MS old (so that nohup has had its time),
  * gets SIGHUP and SIGCONT, once in his life, and so does each of those below
@@ -17,9 +19,10 @@
  * its start time, and told through a pidfd.
  *
  * Command lines and environments are memory of those processes, which may hang
- * whoever reads it: a child of ours does that (ask.h).  What is registered
- * meanwhile is known when the answer is used: registering, answer and signal
- * are one thread's work.
+ * whoever reads it: a child of ours does that (ask.h).  Who keeps it waiting is
+ * left alone, and the others' answers count.  What is registered meanwhile is
+ * known when the answer is used: registering, answer and signal are one
+ * thread's work, done in slices.
  * Source: spec/bootstrap.md 9.2, 11.1-11.8; spec/grpc.md 5, L9; T20, T23.
  */
 #ifndef PROC_ORPHAN_H
@@ -30,6 +33,7 @@
 #include <stdint.h>
 
 #include "loop/loop.h"
+#include "proc/procfs.h"
 #include "proc/reap.h"
 
 #define ORPHAN_AGE_MS	1000	/* younger ones: next time */
@@ -37,6 +41,7 @@
 #define ORPHAN_BATCH	1024u	/* asked about at once; others: next time */
 
 struct orphans;
+struct orphan_sys;
 
 struct orphan_options {
 	uint32_t interval_ms;		/* not 0 */
@@ -48,6 +53,15 @@ struct orphan_options {
 	const char *const *names;
 	bool	(*lives)(void *arg, const char *name, const char *value);
 	void	*arg;
+	const struct orphan_sys *sys;	/* NULL: the kernel */
+};
+
+/* What a test may put in the place of two functions of procfs.h. */
+struct orphan_sys {
+	int	(*children)(const char *root, pid_t pid, procfs_pid_fn *fn,
+		    void *arg);
+	int	(*cmdline)(const char *root, pid_t pid, char *out,
+		    size_t outlen);
 };
 
 /*
@@ -62,7 +76,8 @@ void	 orphans_destroy(struct orphans *o);	/* NULL is allowed */
 void	 orphans_scan(struct orphans *o);
 
 struct orphan_counts {
-	uint64_t scans, hung_up, killed;
+	uint64_t scans, ended;		/* begun, and over */
+	uint64_t hung_up, killed;
 	size_t	 known;			/* looked at and still there */
 };
 void	 orphans_counts(const struct orphans *o, struct orphan_counts *c);

@@ -350,6 +350,17 @@ reap_is_watched(const struct reap *r, pid_t pid)
 	return entry_find(r, pid) != NULL;
 }
 
+void
+reap_each(const struct reap *r, void (*fn)(void *arg, pid_t pid), void *arg)
+{
+	const struct reap_entry	*e;
+	size_t			 i;
+
+	for (i = 0; i < r->nbuckets; i++)
+		for (e = r->buckets[i]; e != NULL; e = e->next)
+			fn(arg, e->pid);
+}
+
 uint64_t
 reap_adopted(const struct reap *r)
 {

@@ -88,6 +88,8 @@ bool	 reap_left_some(const struct reap *r);
 
 size_t	 reap_watched(const struct reap *r);	/* children still owned */
 bool	 reap_is_watched(const struct reap *r, pid_t pid);
+void	 reap_each(const struct reap *r, void (*fn)(void *arg, pid_t pid),
+	    void *arg);
 uint64_t reap_adopted(const struct reap *r);	/* collected orphans so far */
 
 /* Shell's way: status, or 128 + signal number (EX-03). */
