@@ -182,6 +182,7 @@ harden(struct daemon *d)
 }
 
 static const char	job_variable[] = "K8SHELL_JOB_ID";
+static const char	exec_variable[] = "K8SHELL_EXEC_ID";
 
 /* Whether a process that names it in its environment is still wanted. */
 static bool
@@ -190,6 +191,8 @@ owner_lives(void *arg, const char *name, const char *value)
 	struct daemon	*d = arg;
 	struct job	*job;
 
+	if (strcmp(name, exec_variable) == 0)
+		return streams_live(d->streams, STREAM_EXEC, value);
 	if (strcmp(name, job_variable) != 0)
 		return session_by_id(d->sessions, value) != NULL;
 	job = job_find(d->jobs, value);	/* below us: its shim was killed */
@@ -201,7 +204,7 @@ static void
 start_orphans(struct daemon *d)
 {
 	static const char *const names[] = {
-		job_variable, "K8SHELL_SESSION_ID", NULL
+		job_variable, exec_variable, "K8SHELL_SESSION_ID", NULL
 	};
 	const struct blueprint	*b = d->blueprint;
 	struct orphan_options	 o = {

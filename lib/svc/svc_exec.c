@@ -273,6 +273,8 @@ static int
 exec_spawn(struct exec *ex, const K8shelld__CommandDetails *req,
     const struct account *a, const struct command *cmd)
 {
+	char			 id_env[32 + STREAM_ID_MAX];
+	const char		*extra[] = { id_env, NULL };
 	struct child_spec	 cs = {
 		.paths = (const char *const *)cmd->paths,
 		.argv = (const char *const *)cmd->argv, .cwd = a->home,
@@ -287,8 +289,10 @@ exec_spawn(struct exec *ex, const K8shelld__CommandDetails *req,
 	char			**env;
 	int			 r;
 
+	/* For the orphan scanner, should something of it lose its parent. */
+	snprintf(id_env, sizeof id_env, "K8SHELL_EXEC_ID=%s", ex->stream.id);
 	env = account_environment(a, req->env_vars, req->n_env_vars,
-	    shell_of(a, cmd), req->use_pty, NULL);
+	    shell_of(a, cmd), req->use_pty, extra);
 	if (env == NULL)
 		return -ENOMEM;
 	cs.envp = (const char *const *)env;
@@ -312,11 +316,11 @@ exec_start(struct exec *ex, const K8shelld__CommandDetails *req,
 	    req->shell_binary)) < 0)
 		return r;
 	ex->no_shell = cmd.no_shell;
+	snprintf(ex->stream.id, sizeof ex->stream.id, "%s", id);
 	if ((r = exec_spawn(ex, req, a, &cmd)) == 0) {
 		ex->starting = true;
 		ex->svc->starting++;
 		ex->stream.kind = STREAM_EXEC;
-		snprintf(ex->stream.id, sizeof ex->stream.id, "%s", id);
 		snprintf(ex->stream.params, sizeof ex->stream.params,
 		    "cmd=%.240s", req->command);
 		stream_add(ex->svc->streams, &ex->stream);

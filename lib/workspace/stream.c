@@ -122,6 +122,17 @@ stream_add(struct streams *s, struct stream *st)
 	s->totals[st->kind].started++;
 }
 
+bool
+streams_live(const struct streams *s, enum stream_kind k, const char *id)
+{
+	const struct stream	*st;
+
+	for (st = s->live; st != NULL; st = st->next)
+		if (st->kind == k && strcmp(st->id, id) == 0)
+			return true;
+	return false;
+}
+
 void
 streams_totals(const struct streams *s, enum stream_kind k,
     struct stream_totals *t)

@@ -60,6 +60,9 @@ struct stream_record {
 	int64_t		 ttl_left_ms;		/* -1: does not expire */
 };
 typedef bool stream_fn(void *arg, const struct stream_record *r);
+/* Whether one of that kind and id is live. */
+bool	 streams_live(const struct streams *s, enum stream_kind k,
+	    const char *id);
 /* Live ones first, in order of creation; false stops. */
 void	 streams_each(struct streams *s, stream_fn *fn, void *arg);
 

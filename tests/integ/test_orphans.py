@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -97,6 +98,14 @@ def test_T23_an_orphan_is_hung_up_and_said_so(daemon, mark):
     m = mark()
     leave(daemon, m.sleeper())
     m.gone()
+    assert re.search(r"pid \d+ \(sh\): SIGHUP: K8SHELL_EXEC_ID is over: ex-",
+                     daemon.log())
+
+
+def test_T23_an_orphan_of_nobody_is_hung_up_and_said_so(daemon, mark):
+    m = mark()
+    leave(daemon, "env -u K8SHELL_EXEC_ID " + m.sleeper())
+    m.gone()
     assert re.search(r"pid \d+ \(sh\): SIGHUP: it is nobody's", daemon.log())
 
 
@@ -160,6 +169,82 @@ def test_L9_children_of_a_live_or_detached_session_are_kept(start, mark,
     same.gone()
     own.gone()
     assert "K8SHELL_SESSION_ID is over: sh-live-1" in daemon.log()
+
+
+@both_ways
+def test_L9_children_of_a_live_exec_are_kept(start, mark, wrapper):
+    """Also those that left its session, as a compiler's server does."""
+    daemon = start(config=CONFIG, wrapper=wrapper)
+    same, own = mark(), mark()
+    with daemon.stub() as stub:
+        t = Talk(stub, "Exec", "ex-live-1")
+        t.send(command_details=harness.ssh.CommandDetails(
+            command="(%s >/dev/null 2>&1 </dev/null &); (setsid %s >/dev/null "
+            "2>&1 </dev/null &); echo up; read x"
+            % (same.sleeper(), own.sleeper())))
+        t.expect(b"up")
+        harness.eventually(lambda: same.pids() and own.pids(), "they run")
+        scans(daemon)
+        assert same.pids() and own.pids()
+        t.send(input=b"go\n")
+        t.finish()
+    same.gone()
+    own.gone()
+    assert "K8SHELL_EXEC_ID is over: ex-live-1" in daemon.log()
+
+
+# What root has not in most containers.
+NO_PTRACE = ["setpriv", "--bounding-set=-sys_ptrace,-sys_admin,-perfmon"]
+
+
+@pytest.mark.skipif(not shutil.which("ssh-agent") or
+                    not shutil.which("setpriv"), reason="not installed")
+def test_B9_ssh_agent_lives_as_long_as_its_session(start):
+    """It closes itself to everybody, and leaves its session at once."""
+    d = start(config=CONFIG, wrapper=NO_PTRACE)
+    with d.stub() as stub:
+        t = Talk(stub, "Shell", "sh-agent-1").start(pty=False)
+        t.type("eval $(ssh-agent)\n")
+        t.expect("Agent pid")
+        t.wait(lambda: re.search(rb"Agent pid \d+\n", bytes(t.data)), "pid")
+        pid = int(re.search(rb"Agent pid (\d+)", bytes(t.data))[1])
+        harness.eventually(lambda: parent_of(pid) == d.pid, "an orphan")
+        scans(d, 3)
+        assert command_line(pid) == b"ssh-agent\0"
+        t.type("exit\n")
+        t.finish()
+    harness.eventually(lambda: not command_line(pid), "the agent is gone")
+    assert "pid %d (ssh-agent): SIGHUP" % pid in d.log()
+
+
+def parent_of(pid):
+    with open("/proc/%d/stat" % pid) as f:
+        return int(f.read().rsplit(")", 1)[1].split()[1])
+
+
+def test_T23_another_pid_namespace_is_never_touched(daemon, mark):
+    """Process 1 of a container whose parent is gone is a child of ours."""
+    m = mark()
+    leave(daemon, "unshare --user --map-root-user --pid --fork " + m.sleeper())
+    harness.eventually(m.pids, "it runs")
+
+    def insiders():
+        return [p for p in m.pids() if nested(p)]
+    harness.eventually(insiders, "its process 1")
+    # Of those two the scanner hangs up the one outside.
+    harness.eventually(lambda: len(m.pids()) == 1, "its parent is gone")
+    inside = m.pids()
+    scans(daemon, 3)
+    assert m.pids() == inside == insiders()
+    assert parent_of(inside[0]) == daemon.pid
+    assert "pid %d (" % inside[0] not in daemon.log()
+
+
+def nested(pid):
+    with open("/proc/%d/status" % pid) as f:
+        return len(re.search(r"^NSpid:(.*)$", f.read(), re.M)[1].split()) > \
+            len(re.search(r"^NSpid:(.*)$", open("/proc/self/status").read(),
+                          re.M)[1].split())
 
 
 def test_weakness_2_a_scan_forgets_no_session(daemon, mark):
@@ -283,7 +368,7 @@ def test_weakness_3_a_number_used_again_protects_nobody(start, mark):
     """Told once, as a process, not as a number."""
     d = start(config=CONFIG, wrapper=PID_1)
     first = mark()
-    leave(d, first.sleeper("trap : HUP"))
+    leave(d, "env -u K8SHELL_EXEC_ID " + first.sleeper("trap : HUP"))
     harness.eventually(lambda: "SIGHUP: it is" in d.log(), "the first is told")
     number = int(re.search(r"pid (\d+) \(sh\): SIGHUP", d.log())[1])
     first.end()

@@ -80,7 +80,7 @@ def test_T8_children_see_none_of_our_environment(stub):
         names = {l.split(b"=")[0] for l in text.split(b"\n") if l}
         assert names <= {b"HOME", b"USER", b"LOGNAME", b"SHELL", b"PATH",
                          b"PWD", b"OLDPWD", b"SHLVL", b"_", b"TERM", b"PS1",
-                         b"K8SHELL_SESSION_ID"}, names
+                         b"K8SHELL_SESSION_ID", b"K8SHELL_EXEC_ID"}, names
 
 
 def test_T8_daemon_is_closed_to_its_user(shared, stub):
