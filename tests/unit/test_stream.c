@@ -191,9 +191,9 @@ totals_count_what_has_ended_and_been_forgotten_too(void **state)
 	failmalloc_arm(1);		/* no record of it is kept */
 	stream_end(&a);
 	assert_true(failmalloc_disarm());
-	assert_true(streams_live(s, a.kind, a.id));
-	assert_false(streams_live(s, STREAM_UNIX_SOCKET, a.id));
-	assert_false(streams_live(s, a.kind, "nobody"));
+	assert_true(streams_live(s, STREAM_EXEC, "b"));
+	assert_false(streams_live(s, STREAM_UNIX_SOCKET, "b"));
+	assert_false(streams_live(s, STREAM_EXEC, "a"));
 	streams_totals(s, STREAM_EXEC, &t);
 	assert_int_equal(t.live, 1);
 	assert_int_equal(t.started, 2);
