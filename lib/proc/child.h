@@ -58,6 +58,7 @@ struct child_spec {
 	uint16_t	 cols, rows;		/* PTY, set before exec */
 	bool		 strict_cwd;		/* cwd or nothing: no "/" */
 	const struct rlimit *nofile;		/* RLIMIT_NOFILE; NULL: ours */
+	uint64_t	 mark;			/* mark.h; 0: none */
 	const struct cgjob *cgroup;		/* entered if it can be; or NULL */
 	bool		 shim;			/* below one, see shim.h: it
 						 * costs a second fork */

@@ -19,6 +19,7 @@
 #include "proc/cgjob.h"
 #include "proc/child.h"
 #include "proc/launch.h"
+#include "proc/mark.h"
 
 #define STATUS_FD	3		/* right behind the standard three */
 #define CAP_MAX		64		/* the kernel says where the end is */
@@ -385,6 +386,7 @@ launch_run(const struct child_spec *spec, struct launch_plan *p,
 	umask(S_IWGRP | S_IWOTH);
 	if (spec->nofile != NULL)
 		setrlimit(RLIMIT_NOFILE, spec->nofile);
+	(void)mark_put(spec->mark);
 	if ((r = become(&spec->user)) < 0)
 		give_up(CHILD_IDS, -r, 0, 0);
 	if ((cwd_err = enter(spec->cwd)) != 0 && spec->strict_cwd)

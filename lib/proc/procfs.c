@@ -451,6 +451,34 @@ procfs_is_nested(const char *root, pid_t pid)
 	return strchr(numbers + strspn(numbers, "\t"), '\t') != NULL;
 }
 
+/* The second one of "   1024        524288        files". */
+static int
+second_number(const char *text, uint64_t *out)
+{
+	size_t	n;
+
+	text += strspn(text, " ");
+	text += strcspn(text, " ");
+	text += strspn(text, " ");
+	n = strcspn(text, " ");
+	if (n == strlen("unlimited") && memcmp(text, "unlimited", n) == 0) {
+		*out = UINT64_MAX;
+		return 0;
+	}
+	return mem_to_u64(text, n, UINT64_MAX, out);
+}
+
+int
+procfs_hard_limit(const char *root, pid_t pid, const char *name, uint64_t *out)
+{
+	char		limits[128];
+	struct record	w = { .name = name, .mark = ' ', .end = '\n',
+			    .out = limits, .outlen = sizeof limits };
+	int		r = find_record(root, pid, "limits", &w);
+
+	return r == 1 ? second_number(limits, out) : r == 0 ? -EINVAL : r;
+}
+
 int
 procfs_cmdline(const char *root, pid_t pid, char *out, size_t outlen)
 {

@@ -75,6 +75,14 @@ int	 procfs_cmdline(const char *root, pid_t pid, char *out,
 	    size_t outlen);
 
 /*
+ * A hard limit by its name in /proc/PID/limits ("Max file locks"); UINT64_MAX:
+ * unlimited.  Touches no memory of the process.  0, -EINVAL (no such limit),
+ * -ESRCH, or -errno.
+ */
+int	 procfs_hard_limit(const char *root, pid_t pid, const char *name,
+	    uint64_t *out);
+
+/*
  * Value of a variable in the environment it was executed with, terminated.
  * 1, 0 if it has none, -ENAMETOOLONG, -EACCES (not ours to look at), -ESRCH.
  */

@@ -400,6 +400,31 @@ times_are_ticks_of_the_kernel(void **state)
 }
 
 static void
+a_hard_limit_is_the_second_number_of_its_line(void **state)
+{
+	static const char	text[] =
+	    "Limit                     Soft Limit           Hard Limit"
+	    "           Units     \n"
+	    "Max open files            1024                 4096      "
+	    "           files     \n"
+	    "Max file locks            unlimited            unlimited "
+	    "           locks     \n"
+	    "Max file locks2           1\nMax odd 5 \n";
+	uint64_t		v;
+
+	(void)state;
+	put("/proc/1/limits", text, strlen(text));
+	assert_int_equal(procfs_hard_limit(root, 1, "Max open files", &v), 0);
+	assert_int_equal(v, 4096);
+	assert_int_equal(procfs_hard_limit(root, 1, "Max file locks", &v), 0);
+	assert_true(v == UINT64_MAX);
+	assert_int_equal(procfs_hard_limit(root, 1, "Max odd", &v), -EINVAL);
+	assert_int_equal(procfs_hard_limit(root, 1, "Max", &v), -EINVAL);
+	assert_int_equal(procfs_hard_limit(root, 1, "Min", &v), -EINVAL);
+	assert_int_equal(procfs_hard_limit(root, 77, "Max", &v), -ESRCH);
+}
+
+static void
 a_variable_is_found_whole_or_not_at_all(void **state)
 {
 	static const char	env[] = "PATH=/bin\0AB=no\0XA=no\0A=yes=1\0"
@@ -468,6 +493,7 @@ main(void)
 		ON_FIXTURE(signals_ignored_by_their_bit),
 		ON_FIXTURE(T23_a_pid_namespace_below_ours_is_seen),
 		cmocka_unit_test(times_are_ticks_of_the_kernel),
+		ON_FIXTURE(a_hard_limit_is_the_second_number_of_its_line),
 		ON_FIXTURE(a_variable_is_found_whole_or_not_at_all),
 		ON_FIXTURE(arguments_with_blanks_between),
 	};
