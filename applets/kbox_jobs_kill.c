@@ -7,6 +7,7 @@
 #include "applets/kbox_jobs.h"
 #include "applets/kbox_sessions.h"
 #include "base/str.h"
+#include "proc/shim.h"
 
 #define SHELL_MS	30000	/* SIGHUP, patience, SIGKILL */
 #define GRACE_MS	5000	/* the daemon's own */
@@ -212,6 +213,9 @@ show_killed(struct kbox *k, const struct target *t, const struct value *v)
 		    " (it took SIGKILL)" : "");
 	else
 		printf("%s has ended\n", clean);
+	if (value_true(v, "unsure"))
+		kbox_hint("somebody killed its %s: who hid on purpose may "
+		    "live on", SHIM_NAME);
 	return survivors(k, t->id, v);
 }
 

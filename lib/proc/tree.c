@@ -5,15 +5,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/str.h"
+#include "proc/mark.h"
+#include "proc/reap.h"
 #include "proc/tree.h"
 #include "proc/tree_impl.h"
 
 #define MEMBERS_MAX	(UINT32_MAX / 4)
-#define MARKER_MAX	256
 #define LOOKS_MIN	512u		/* whatever time it takes */
 #define PATIENCE_EACH_US 100u		/* a living member more */
 
@@ -295,42 +297,20 @@ session_seen(const struct walk *w, pid_t sid)
 	return false;
 }
 
-enum marked { MARKED, UNMARKED, OTHERS };
-
-/* Whether it bears the job's marker, none, or another job's. */
-static enum marked
-marked(const struct walk *w, pid_t pid)
-{
-	const char	*marker = w->scope->marker, *eq;
-	char		 name[MARKER_MAX], value[MARKER_MAX];
-	int		 r;
-
-	if (marker == NULL || (eq = strchr(marker, '=')) == NULL ||
-	    (size_t)(eq - marker) >= sizeof name)
-		return UNMARKED;
-	memcpy(name, marker, (size_t)(eq - marker));
-	name[eq - marker] = '\0';
-	r = procfs_environ(w->t->sys->root, pid, name, value, sizeof value);
-	if (r == 1)
-		return strcmp(value, eq + 1) == 0 ? MARKED : OTHERS;
-	return r == -ENAMETOOLONG ? OTHERS : UNMARKED;
-}
-
 /* For our own children, where there is no shim to tell whose they are. */
 static bool
 belongs(const struct walk *w, const struct procfs_stat *st)
 {
-	if (st->pid == w->scope->leader)
-		return true;
-	switch (marked(w, st->pid)) {
-	case MARKED:
-		return true;
-	case OTHERS:
-		return false;
-	default:
-		return st->sid > 1 && st->sid != w->sid &&
-		    (st->sid == w->scope->session || session_seen(w, st->sid));
-	}
+	return mark_is(w->t->sys->root, st->pid, w->scope->mark) ||
+	    (st->sid > 1 && st->sid != w->sid && session_seen(w, st->sid));
+}
+
+/* Started by us for something else. */
+static bool
+is_other(const struct walk *w, pid_t pid)
+{
+	return w->scope->reap != NULL && pid != w->scope->leader &&
+	    reap_is_watched(w->scope->reap, pid);
 }
 
 /* -- the walk ------------------------------------------------------------- */
@@ -548,7 +528,9 @@ adopt(struct walk *w, pid_t pid, pid_t ppid, uint32_t up)
 	struct tree_member	*m;
 	struct tree		*t = w->t;
 
-	if (pid <= 1 || pid == w->self || pid == w->scope->shim)
+	if (pid <= 1 || pid == w->self ||
+	    (t->shim ? pid == w->scope->shim : up == TREE_NOBODY &&
+	    is_other(w, pid)))
 		return 0;
 	if ((m = find(t, pid, NULL)) != NULL && m->seen == t->walks)
 		return 0;
@@ -594,25 +576,43 @@ walk_hints(struct walk *w)
 	return r;
 }
 
-/*
- * The shim isn't collected before we do it: its number is safe.  Our own
- * number stands for ourselves: a shim we are, or process 1.
- */
+/* A zombie of ours: nobody is left below a shim that was not killed. */
+static bool
+ended_by_itself(pid_t pid)
+{
+	siginfo_t	si = { 0 };
+
+	return waitid(P_PID, (id_t)pid, &si, WEXITED | WNOHANG | WNOWAIT) ==
+	    0 && si.si_pid == pid && si.si_code == CLD_EXITED;
+}
+
+/* Of our child that has the shim's number, and may have it anew. */
+static void
+judge_shim(struct tree *t, const struct procfs_stat *st)
+{
+	if (t->shim_start == 0)
+		t->shim_start = st->start;
+	if (st->start != t->shim_start)
+		return;
+	t->shim = !procfs_dead(st);
+	t->lost = !t->shim && !ended_by_itself(st->pid);
+	t->shim_group = st->pgid;
+}
+
+/* Our own number stands for ourselves: a shim we are, or process 1. */
 static void
 look_at_shim(struct walk *w)
 {
-	struct procfs_stat	st;
+	struct procfs_stat	 st;
+	struct tree		*t = w->t;
 
-	if (w->scope->shim == w->self) {
-		w->t->shim = true;
-		w->t->shim_group = getpgrp();
-		return;
-	}
-	w->t->shim = w->scope->shim > 1 &&
-	    look_at(w->t, w->scope->shim, &st) == 0 &&
-	    st.ppid == w->self && !procfs_dead(&st);
-	if (w->t->shim)
-		w->t->shim_group = st.pgid;
+	t->shim = w->scope->shim == w->self;
+	t->lost = !t->shim && !w->scope->emptied;
+	if (t->shim)
+		t->shim_group = getpgrp();
+	else if (w->scope->shim > 1 &&
+	    look_at(t, w->scope->shim, &st) == 0 && st.ppid == w->self)
+		judge_shim(t, &st);
 }
 
 static int
@@ -621,6 +621,9 @@ walk_roots(struct walk *w)
 	pid_t	pid;
 	int	r;
 
+	if (!w->t->shim && (!w->t->lost ||
+	    (w->scope->mark == 0 && w->t->live == 0)))
+		return 0;
 	pid = w->t->shim ? w->scope->shim : w->self;
 	if ((r = list_kids(w, pid, 0, TREE_NOBODY)) < 0)
 		return r;

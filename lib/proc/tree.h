@@ -4,9 +4,10 @@
  * A job is everything that ever descended from its first process.  It runs
  * below a shim (shim.h), a subreaper of its own, so that whoever loses his
  * parent, daemons included, is still found below the shim.  Where the shim was
- * killed its processes became our own children, mixed with others': those in
- * the job's session, and those with its marker in their environment, belong to
- * it, and so does whatever is below them.
+ * killed its processes became our own children, mixed with others': those with
+ * the job's mark (mark.h), or in the session of a living member, belong to it,
+ * and so does whatever is below them.  Nothing of that looks into the memory of
+ * a process: who does that may hang with it (orphan.h).
  *
  * Somebody found is bound by a pidfd, then looked at once more: only if he
  * still has the parent he was found by and the same start time, he is the one
@@ -26,20 +27,22 @@
 
 #include "proc/procfs.h"
 
+struct reap;
 struct tree_sys;			/* tree_impl.h: for tests */
 
 /* Beyond them, or half of RLIMIT_NOFILE, number and start time have to do. */
 #define TREE_PIDFDS_MAX	30000u
 
-/* Who is meant.  Strings are borrowed while the scope is in use. */
+/* Who is meant. */
 struct tree_scope {
 	pid_t	 shim;			/* 0: none, or gone; our own pid:
 					 * everybody below us */
-	pid_t	 leader;		/* the first process, 0: gone; used
-					 * only where there is no shim */
-	pid_t	 session;		/* its session, and its marker: how */
-	const char *marker;		/* ours are told apart, "NAME=value"
-					 * or NULL */
+	pid_t	 leader;		/* the first process, 0: collected */
+	bool	 emptied;		/* the shim said that nobody is left */
+	uint64_t mark;			/* without a shim: mark.h; 0: none */
+	/* Children of ours that it watches were started by us: but for the
+	 * leader they are no members.  Borrowed; NULL: nothing is known. */
+	const struct reap *reap;
 	const struct tree_sys *sys;	/* NULL: the kernel */
 };
 
@@ -63,7 +66,10 @@ struct tree {
 	size_t	 changes;		/* who the last walk met first, dead
 					 * or alive, or saw vanish: none and
 					 * nobody alive is an empty walk */
-	bool	 shim;			/* the last walk found it alive */
+	/* As the last walk found the shim: alive; or not, and it didn't end
+	 * by itself either, so that somebody who hides may be missing. */
+	bool	 shim, lost;
+	uint64_t shim_start;		/* 0: not seen so far */
 	pid_t	 shim_group;
 	uint32_t *index;		/* by pid, open addressing */
 	size_t	 nindex;

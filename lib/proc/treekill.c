@@ -51,7 +51,7 @@ struct treekill {
 	uint64_t	 walked_at;	/* past all of them, ms */
 	uint64_t	 forced_at;
 	unsigned	 passes, look_ms;
-	bool		 forcing, settled, killed, ending;
+	bool		 forcing, settled, killed, emptied, ending;
 	struct treekill_result result;
 };
 
@@ -434,7 +434,10 @@ static void
 finish(struct treekill *k)
 {
 	k->ending = true;
-	name_survivors(k);
+	if (!k->emptied) {
+		name_survivors(k);
+		k->result.unsure = k->tree.lost;
+	}
 	k->result.told = count_told(&k->tree, TOLD);
 	k->result.denied = count_told(&k->tree, DENIED);
 	k->result.phase = k->killed ? TREEKILL_KILL :
@@ -449,7 +452,7 @@ on_look(void *arg)
 {
 	struct treekill	*k = arg;
 
-	if (look(k))
+	if (k->emptied || look(k))
 		finish(k);
 }
 
@@ -509,11 +512,11 @@ treekill_hasten(struct treekill *k, uint32_t grace_ms)
 }
 
 void
-treekill_shim_gone(struct treekill *k)
+treekill_emptied(struct treekill *k)
 {
 	if (k->ending)
 		return;
-	k->spec.scope.shim = 0;
+	k->emptied = true;
 	loop_later(k->loop, &k->look);
 }
 

@@ -47,12 +47,15 @@ struct treekill_result {
 	enum treekill_phase phase;
 	unsigned told;			/* members that got a signal */
 	unsigned denied;		/* EPERM (K12) */
+	/* There was no shim, or it was killed: who has hidden on purpose, from
+	 * mark and session, is not among those that were found. */
+	bool	 unsure;
 	size_t	 nsurvivors;		/* all of them */
 	struct treekill_survivor survivor[TREEKILL_SURVIVORS_MAX];
 };
 
 struct treekill_spec {
-	struct tree_scope scope;	/* its marker is borrowed */
+	struct tree_scope scope;
 	uint32_t grace_ms;		/* 0: SIGKILL at once */
 	int	 cgroup;		/* cgroup.kill of the job's own group,
 					 * borrowed; or -1 */
@@ -70,8 +73,8 @@ int	 treekill_start(struct treekill **out, struct loop *l,
 /* A later, shorter grace, from now, shortens the running one (K14). */
 void	 treekill_hasten(struct treekill *k, uint32_t grace_ms);
 
-/* The shim was collected: there is nobody left below it. */
-void	 treekill_shim_gone(struct treekill *k);
+/* The shim ended by itself: nobody is left, so there is nothing to look for. */
+void	 treekill_emptied(struct treekill *k);
 
 /* done() is not called any more; nobody is signalled by it any more. */
 void	 treekill_abandon(struct treekill *k);	/* NULL is allowed */

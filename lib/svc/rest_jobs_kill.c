@@ -43,6 +43,7 @@ answer(struct rest_conn *c, struct job *j, bool already,
 	json_put_string(&o, "id", i.id);
 	json_put_bool(&o, "killed", r != NULL ? r->nsurvivors == 0 :
 	    !job_alive(j));
+	json_put_bool(&o, "unsure", r != NULL && r->unsure);
 	json_put_bool(&o, "already_exited", already);
 	json_put_string(&o, "phase", phases[r != NULL ? r->phase : 0]);
 	json_put_array(&o, "survivors");

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "proc/cgroup.h"
+#include "proc/mark.h"
 #include "proc/tree.h"
 #include "workspace/account.h"
 #include "workspace/command.h"
@@ -133,7 +134,8 @@ job_cgroup(const struct job *j)
 void
 job_scope(const struct job *j, struct tree_scope *scope)
 {
-	*scope = (struct tree_scope){ .session = j->pid, .marker = j->marker };
+	*scope = (struct tree_scope){ .mark = j->mark,
+	    .emptied = j->emptied && !j->unsure, .reap = j->owner->reap };
 	if (j->task == NULL)
 		return;
 	scope->shim = task_shim(j->task);
@@ -447,20 +449,6 @@ copy_words(char *const *argv)
 }
 
 static int
-make_marker(struct job *j)
-{
-	uint8_t	r[16];
-	size_t	i, n = sizeof JOB_MARKER;
-
-	if (getrandom(r, sizeof r, 0) != (ssize_t)sizeof r)
-		return -EIO;
-	memcpy(j->marker, JOB_MARKER "=", n);
-	for (i = 0; i < sizeof r; i++)
-		(void)snprintf(j->marker + n + 2 * i, 3, "%02x", r[i]);
-	return 0;
-}
-
-static int
 make_id(struct jobs *js, char *out)
 {
 	static const char	set[] = "abcdefghijkmnpqrstuvwxyz23456789";
@@ -485,7 +473,7 @@ static int
 job_new(struct jobs *js, struct job **out, const struct job_spec *spec)
 {
 	struct job	*j;
-	int		 r;
+	int		 r = 0;
 
 	if ((j = calloc(1, sizeof *j)) == NULL)
 		return -ENOMEM;
@@ -500,10 +488,10 @@ job_new(struct jobs *js, struct job **out, const struct job_spec *spec)
 	    .writable = on_file_writable, .arg = j };
 	j->timeout.fn = on_timeout;
 	j->timeout.arg = j;
-	r = make_marker(j);
-	if (r == 0 && spec->id == NULL)
+	j->mark = mark_make();
+	if (spec->id == NULL)
 		r = make_id(js, j->id);
-	else if (r == 0)
+	else
 		(void)snprintf(j->id, sizeof j->id, "%s", spec->id);
 	(void)snprintf(j->session, sizeof j->session, "%s", spec->session);
 	j->cwd = strdup(spec->cwd != NULL ? spec->cwd : spec->account->home);
@@ -521,6 +509,19 @@ job_new(struct jobs *js, struct job **out, const struct job_spec *spec)
 	return r;
 }
 
+/* Named by what no other daemon's job has. */
+static void
+open_cgroup(struct job *j)
+{
+	char	name[17];
+
+	if (j->owner->cgroup_home[0] == '\0' || j->mark == 0)
+		return;
+	(void)snprintf(name, sizeof name, "%016llx",
+	    (unsigned long long)j->mark);
+	(void)cgjob_open(&j->cgroup, j->owner->cgroup_home, name);
+}
+
 static int
 spawn(struct job *j, const struct job_spec *spec, const char *const *paths,
     const char *const *argv)
@@ -529,14 +530,14 @@ spawn(struct job *j, const struct job_spec *spec, const char *const *paths,
 	char			 id[sizeof "K8SHELL_JOB_ID=" + JOB_ID_MAX];
 	char			 session[sizeof "K8SHELL_SESSION_ID=" +
 				    JOB_SESSION_MAX];
-	const char		*extra[] = { j->marker, id, NULL, NULL };
+	const char		*extra[] = { id, NULL, NULL };
 	struct child_spec	 cs = {
 		.paths = paths, .argv = argv, .cwd = j->cwd,
 		.user = { .uid = a->uid, .gid = a->gid, .groups = a->groups,
 		    .ngroups = a->ngroups, .change = geteuid() == 0,
 		    .may_gain = account_may_gain(a) },
 		.io = CHILD_OUTPUT, .nofile = j->owner->nofile, .shim = true,
-		.shim_program = j->owner->shim,
+		.shim_program = j->owner->shim, .mark = j->mark,
 		.strict_cwd = true,
 	};
 	char			**env;
@@ -546,10 +547,9 @@ spawn(struct job *j, const struct job_spec *spec, const char *const *paths,
 	(void)snprintf(session, sizeof session, "K8SHELL_SESSION_ID=%s",
 	    j->session);
 	if (j->session[0] != '\0')
-		extra[2] = session;
-	/* Named by what no other daemon's job has. */
-	if (j->owner->cgroup_home[0] != '\0' && cgjob_open(&j->cgroup,
-	    j->owner->cgroup_home, j->marker + sizeof JOB_MARKER) == 0)
+		extra[1] = session;
+	open_cgroup(j);
+	if (j->cgroup.path[0] != '\0')
 		cs.cgroup = &j->cgroup;
 	env = account_environment(a, spec->env, spec->nenv,
 	    spec->argv != NULL ? NULL : paths[0], false, extra);

@@ -12,15 +12,13 @@
 
 #define JOB_COMPONENT	"job"
 #define JOB_HOLD_EVENTS	128u	/* half of the log, at most */
-#define JOB_MARKER	"K8SHELL_JOB"
-#define JOB_MARKER_LEN	(sizeof JOB_MARKER + 32)	/* =, 128 bits */
 
 struct job {
 	struct jobs	*owner;
 	unsigned	 refs;
 	char		 id[JOB_ID_MAX + 1];
 	char		 session[JOB_SESSION_MAX + 1];
-	char		 marker[JOB_MARKER_LEN + 1];
+	uint64_t	 mark;			/* proc/mark.h */
 	char		*command, *cwd;
 	char		**argv;			/* one allocation, or NULL */
 	char		*path;			/* of the log file, or NULL */

@@ -267,7 +267,7 @@ void
 job_kill_emptied(struct job *j)
 {
 	if (j->kill != NULL)
-		treekill_shim_gone(j->kill);
+		treekill_emptied(j->kill);
 }
 
 void

@@ -68,14 +68,13 @@ def test_ids_are_made_up_where_none_is_given(jobs):
 
 def test_runs_as_the_user_with_his_environment(jobs, daemon, home):
     id = jobs.start("id -u; id -g; pwd; echo $HOME $USER; "
-                    "echo [$FOO] $K8SHELL_JOB_ID ${#K8SHELL_JOB}; "
+                    "echo [$FOO] $K8SHELL_JOB_ID; "
                     "echo [$K8SHELL_PAT_TOKEN]; umask",
-                    id="env", env={"FOO": "a = b", "K8SHELL_JOB": "forged",
-                                   "K8SHELL_JOB_ID": "forged"})
+                    id="env", env={"FOO": "a = b", "K8SHELL_JOB_ID": "forged"})
     jobs.wait(id)
     assert jobs.raw(id).decode().splitlines() == [
         str(harness.UID), str(harness.GID), home, "%s %s" % (home,
-        harness.USER), "[a = b] env 32", "[]", "0022"]
+        harness.USER), "[a = b] env", "[]", "0022"]
 
 
 def test_argv_is_verbatim_and_no_shell_is_there(jobs):
@@ -373,7 +372,8 @@ def test_X8_X11_a_timeout_ends_the_tree(jobs):
     pid = jobs.pids(id, 1)[0]
     j = jobs.wait(id)
     assert (j["status"], j["reason"]) == ("killed", "timeout")
-    assert j["exit_code"] == 143 and dead(pid)
+    assert j["exit_code"] == 143
+    harness.eventually(lambda: dead(pid), "it was told first")
 
 
 def test_X8_a_stubborn_one_is_killed_after_the_grace(jobs):
@@ -1157,11 +1157,8 @@ def test_N2_N15_as_process_1(start):
             os.kill(int(shims[0]), signal.SIGKILL)
             harness.eventually(lambda: dead(int(shims[0])), "it is dead")
         k = jobs.kill(id)
-        left = running()
-        assert k["killed"] is True
-        assert left == [] or shim_dies and len(left) <= 1
-        for pid in left:        # without shim, environment and session
-            os.kill(pid, signal.SIGKILL)
+        assert running() == []
+        assert k["killed"] is True and k["unsure"] is shim_dies
         harness.eventually(lambda: not harness.zombies_of(d.pid),
                            "no zombies")
 

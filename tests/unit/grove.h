@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -66,6 +67,7 @@ struct grove_shared {
 	bool	 slow;
 	bool	 hold;			/* the shim waits before it forks */
 	bool	 sprout;		/* one more, that keeps forking */
+	unsigned long mark;		/* proc/mark.h; 0: none */
 };
 
 struct grove {
@@ -316,6 +318,9 @@ grove_root(enum grove_shape shape, int n)
 	setsid();
 	alarm(GROVE_LIFE_S);
 	grove_sh->root = getpid();
+	if (grove_sh->mark != 0)
+		setrlimit(RLIMIT_LOCKS, &(struct rlimit){
+		    .rlim_cur = grove_sh->mark, .rlim_max = grove_sh->mark });
 	if (grove_sh->sprout && grove_fork() == 0)
 		grove_busy();
 	if (shape == GROVE_CHAIN)

@@ -2,6 +2,7 @@
 #include <sys/resource.h>
 
 #include "base/str.h"
+#include "proc/mark.h"
 #include "proc/reap.h"
 #include "tests/unit/failmalloc.h"
 #include "tests/unit/tree_world.h"
@@ -330,99 +331,165 @@ K11_a_group_is_hit_only_if_it_is_the_jobs(void **state)
 
 /* -- without a shim ------------------------------------------------------- */
 
+/* Killed, and collected: its processes are ours. */
 static void
-set_marker(const char *value)
+kill_shim(struct world *w)
 {
-	setenv("GROVE_JOB", value, 1);
+	kill(w->g.shim, SIGKILL);
+	assert_int_equal(waitpid(w->g.shim, NULL, 0), w->g.shim);
 }
 
 static void
 N15_who_killed_the_shim_is_found_all_the_same(void **state)
 {
-	struct world	w, other;
-	int		i;
+	static const enum grove_shape	shapes[] = {
+		GROVE_SETSID, GROVE_DAEMONS, GROVE_FAN, GROVE_THREADS,
+		GROVE_ROOT_GONE
+	};
+	struct world			w, other;
+	size_t				i;
+	int				j, n;
 
 	(void)state;
-	plant(&w, GROVE_SETSID, 3);
-	plant(&other, GROVE_FLAT, 2);
-	w.scope.session = w.g.leader;
-	/* They were seen before, so they are known wherever they are now. */
-	assert_int_equal(walk(&w), 4);
-	kill(w.g.shim, SIGKILL);
-	assert_int_equal(waitpid(w.g.shim, NULL, 0), w.g.shim);
-	assert_true(walk(&w) >= 0);
-	assert_false(w.t.shim);
-	assert_int_equal(w.t.live, 4);
-	/* A fresh look knows the session, and what is below it. */
+	plant_marked(&other, GROVE_FLAT, 2, 41u);
+	for (i = 0; i < ARRAY_LEN(shapes); i++) {
+		/* Those of the last one may still be dying. */
+		plant_marked(&w, shapes[i], 2, 50u + i);
+		n = grove_size(shapes[i], 2);
+		/* Seen before: they are known wherever they are now. */
+		assert_true(walk(&w) >= n);
+		assert_false(w.t.lost);
+		kill_shim(&w);
+		assert_true(walk(&w) >= 0);
+		assert_true(!w.t.shim && w.t.lost);
+		assert_int_equal(w.t.live, n);
+		/* A fresh look knows the mark, and what is below it. */
+		tree_finish(&w.t);
+		assert_true(walk(&w) >= n);
+		assert_int_equal(w.t.live, n);
+		for (j = 0; j < other.g.sh->npids; j++)
+			assert_false(has(&w, other.g.sh->pid[j]));
+		assert_false(has(&w, other.g.shim));
+		w.g.shim = 0;
+		clear(&w);
+	}
+	clear(&other);
+}
+
+static pid_t
+sleeper(uint64_t mark, bool session)
+{
+	int	ready[2];
+	char	c;
+	pid_t	pid;
+
+	assert_int_equal(pipe(ready), 0);
+	if ((pid = fork()) == 0) {
+		if (session)
+			setsid();
+		(void)mark_put(mark);
+		close(ready[0]);
+		close(ready[1]);
+		alarm(GROVE_LIFE_S);
+		for (;;)
+			pause();
+	}
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &c, 1), 0);
+	close(ready[0]);
+	return pid;
+}
+
+static void
+nobody_asks(void *arg, const struct reap_exit *e)
+{
+	(void)arg;
+	(void)e;
+}
+
+static void
+without_a_shim_the_mark_tells_whose_it_is(void **state)
+{
+	struct reap_entry	e = { .fn = nobody_asks };
+	struct world		w;
+	struct reap		*reap = reap_create(false);
+	pid_t			ours, theirs, bare;
+
+	(void)state;
+	plant(&w, GROVE_FLAT, 1);
+	ours = sleeper(42, true);
+	theirs = sleeper(41, true);
+	bare = sleeper(0, false);
+	w.scope.shim = 0;
+	assert_int_equal(walk(&w), 0);		/* nothing to tell it by */
+	w.scope.mark = 42;
+	assert_int_equal(walk(&w), 1);
+	assert_true(has(&w, ours));
+	/* Whom we started for something else is nobody's, whatever it bears;
+	 * the job's first process is watched, too. */
 	tree_finish(&w.t);
-	assert_int_equal(walk(&w), 4);
-	for (i = 0; i < other.g.sh->npids; i++)
-		assert_false(has(&w, other.g.sh->pid[i]));
-	assert_false(has(&w, other.g.shim));
+	w.scope.reap = reap;
+	e.pid = ours;
+	reap_watch(reap, &e);
+	assert_int_equal(walk(&w), 0);
+	w.scope.leader = ours;
+	assert_int_equal(walk(&w), 1);
+	tree_finish(&w.t);
+	w.scope.leader = theirs;		/* a number that was the root's */
+	assert_int_equal(walk(&w), 0);
+	/* Its shim said that nobody is left. */
+	w.scope.leader = ours;
+	w.scope.emptied = true;
+	assert_int_equal(walk(&w), 0);
+	assert_false(w.t.lost);
+	kill(ours, SIGKILL);
+	kill(theirs, SIGKILL);
+	kill(bare, SIGKILL);
+	reap_unwatch(&e);
+	reap_destroy(reap);
+	clear(&w);
+}
+
+/* The number is a shell's by now: what is below that is no business of ours. */
+static void
+a_shims_number_with_somebody_else_is_not_the_shim(void **state)
+{
+	struct world	w, other;
+
+	(void)state;
+	plant_marked(&w, GROVE_FLAT, 2, 60u);
+	usleep(20000);			/* a start time of its own */
+	plant(&other, GROVE_FLAT, 2);
+	assert_int_equal(walk(&w), 3);
+	kill_shim(&w);
+	w.masked = w.g.shim;
+	w.by = other.g.shim;
+	assert_int_equal(walk(&w), 0);
+	assert_true(w.t.lost);
+	assert_int_equal(w.t.live, 3);
 	w.g.shim = 0;
 	clear(&w);
 	clear(&other);
 }
 
-/* execs, so that the environment is the one the kernel shows. */
-static pid_t
-exec_sleeper(bool session)
-{
-	static char *const	argv[] = { "sleep", "60", NULL };
-	pid_t			pid = fork();
-	char			text[8];
-	int			i;
-
-	if (pid == 0) {
-		if (session)
-			setsid();
-		execv("/bin/sleep", argv);
-		_exit(99);
-	}
-	for (i = 0; i < 5000; i++) {
-		if (procfs_cmdline("", pid, text, sizeof text) == 0 &&
-		    memcmp(text, "sleep", 5) == 0)
-			return pid;
-		usleep(1000);
-	}
-	return -1;
-}
-
 static void
-without_a_shim_the_marker_tells_whose_it_is(void **state)
+a_shim_that_ended_by_itself_left_nobody(void **state)
 {
+	siginfo_t	si;
 	struct world	w;
-	pid_t		ours, theirs, bare;
+	pid_t		stranger = sleeper(61, true);
 
 	(void)state;
-	plant(&w, GROVE_FLAT, 1);
-	set_marker("ours");
-	ours = exec_sleeper(true);
-	set_marker("theirs");
-	theirs = exec_sleeper(true);
-	unsetenv("GROVE_JOB");
-	bare = exec_sleeper(false);
-	assert_true(ours > 0 && theirs > 0 && bare > 0);
-	w.scope.shim = 0;
-	w.scope.marker = "GROVE_JOB=ours";
-	assert_int_equal(walk(&w), 1);
-	assert_true(has(&w, ours));
-	tree_finish(&w.t);
-	/* A session with another job's marker is another job's by now. */
-	w.scope.session = theirs;
-	assert_int_equal(walk(&w), 1);
-	tree_finish(&w.t);
-	w.scope.marker = NULL;
-	assert_int_equal(walk(&w), 1);
-	assert_true(has(&w, theirs));
-	tree_finish(&w.t);
-	w.scope.session = 0;
-	w.scope.leader = bare;
-	assert_int_equal(walk(&w), 1);
-	assert_true(has(&w, bare));
-	kill(ours, SIGKILL);
-	kill(theirs, SIGKILL);
-	kill(bare, SIGKILL);
+	plant_marked(&w, GROVE_FLAT, 2, 61u);
+	assert_int_equal(walk(&w), 3);
+	killpg(w.g.leader, SIGKILL);
+	assert_int_equal(waitid(P_PID, (id_t)w.g.shim, &si,
+	    WEXITED | WNOWAIT), 0);
+	assert_int_equal(walk(&w), 0);
+	assert_false(w.t.shim || w.t.lost);
+	assert_int_equal(w.t.live, 0);
+	assert_false(has(&w, stranger));
+	kill(stranger, SIGKILL);
 	clear(&w);
 }
 
@@ -469,7 +536,10 @@ main(void)
 		cmocka_unit_test(K12_gone_is_ESRCH_and_refused_is_EPERM),
 		cmocka_unit_test(K11_a_group_is_hit_only_if_it_is_the_jobs),
 		cmocka_unit_test(N15_who_killed_the_shim_is_found_all_the_same),
-		cmocka_unit_test(without_a_shim_the_marker_tells_whose_it_is),
+		cmocka_unit_test(without_a_shim_the_mark_tells_whose_it_is),
+		cmocka_unit_test(
+		    a_shims_number_with_somebody_else_is_not_the_shim),
+		cmocka_unit_test(a_shim_that_ended_by_itself_left_nobody),
 		cmocka_unit_test(
 		    no_memory_ends_a_walk_and_the_next_one_goes_on),
 	};

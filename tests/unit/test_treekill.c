@@ -418,45 +418,93 @@ on_shim_exit(void *arg, const struct reap_exit *e)
 {
 	struct felling	*f = arg;
 
-	(void)e;
 	f->shim.reap = NULL;
-	if (f->kill != NULL)
-		treekill_shim_gone(f->kill);
+	if (f->kill != NULL && !e->signaled)
+		treekill_emptied(f->kill);
+}
+
+static void
+watch_shim(struct felling *f)
+{
+	f->shim = (struct reap_entry){ .pid = f->g.shim, .fn = on_shim_exit,
+	    .arg = f };
+	reap_watch(f->s.reap, &f->shim);
 }
 
 static void
 N15_the_shim_may_be_killed_on_the_way(void **state)
 {
-	struct felling	f;
+	static const enum grove_shape	shapes[] = {
+		GROVE_MIXED, GROVE_DAEMONS, GROVE_STUBBORN
+	};
+	struct felling			f;
+	size_t				i;
+	bool				before;
 
 	(void)state;
-	plant(&f, GROVE_MIXED, 6);
-	f.shim = (struct reap_entry){ .pid = f.g.shim, .fn = on_shim_exit,
-	    .arg = &f };
-	reap_watch(f.s.reap, &f.shim);
-	f.spec.scope.session = f.g.leader;
-	f.spec.grace_ms = 100;
-	start(&f);
-	kill(f.g.shim, SIGKILL);
-	spin_until(&f.s, &f.done);
-	assert_true(f.dead_when_done);
-	clear(&f);
+	for (i = 0; i < 2 * ARRAY_LEN(shapes); i++) {
+		before = i % 2 == 0;
+		plant_some(&f, shapes[i / 2], 6, GROVE_HOLD);
+		f.spec.scope.mark = f.g.sh->mark = 42;
+		f.g.sh->hold = false;
+		assert_true(grove_ready(&f.g));
+		watch_shim(&f);
+		f.spec.scope.reap = f.s.reap;
+		f.spec.grace_ms = 100;
+		if (before)		/* nobody was seen below it */
+			kill(f.g.shim, SIGKILL);
+		start(&f);
+		if (!before)
+			kill(f.g.shim, SIGKILL);
+		spin_until(&f.s, &f.done);
+		assert_true(f.dead_when_done);
+		assert_true(f.result.unsure);
+		assert_int_equal(f.result.nsurvivors, 0);
+		clear(&f);
+	}
 }
 
 static void
-a_shim_that_ends_by_itself_ends_the_kill(void **state)
+a_shim_that_was_killed_before_it_had_anybody(void **state)
 {
 	struct felling	f;
 
 	(void)state;
 	plant_some(&f, GROVE_FLAT, 0, GROVE_HOLD);
-	kill(f.g.shim, SIGKILL);	/* before it had anybody */
-	f.shim = (struct reap_entry){ .pid = f.g.shim, .fn = on_shim_exit,
-	    .arg = &f };
-	reap_watch(f.s.reap, &f.shim);
+	kill(f.g.shim, SIGKILL);
+	watch_shim(&f);
 	fell(&f);
 	assert_int_equal(f.result.phase, TREEKILL_NONE);
 	assert_int_equal(f.result.told, 0);
+	assert_true(f.result.unsure);
+	clear(&f);
+}
+
+/* What the shim says is the last word: no look at anybody's processes. */
+static void
+a_shim_that_ends_by_itself_ends_the_kill(void **state)
+{
+	struct felling	f;
+	pid_t		stranger;
+
+	(void)state;
+	plant(&f, GROVE_STUBBORN, 2);
+	if ((stranger = fork()) == 0) {
+		setrlimit(RLIMIT_LOCKS, &(struct rlimit){ 42, 42 });
+		alarm(GROVE_LIFE_S);
+		for (;;)
+			pause();
+	}
+	watch_shim(&f);
+	f.spec.scope.mark = 42;
+	start(&f);
+	killpg(f.g.leader, SIGKILL);
+	spin_until(&f.s, &f.done);
+	assert_true(f.dead_when_done);
+	assert_false(f.result.unsure);
+	assert_int_equal(f.result.nsurvivors, 0);
+	assert_int_equal(kill(stranger, SIGKILL), 0);
+	assert_int_equal(waitpid(stranger, NULL, 0), stranger);
 	clear(&f);
 }
 
@@ -609,6 +657,7 @@ main(void)
 		cmocka_unit_test(
 		    N14_a_kill_before_the_program_is_there_waits_for_it),
 		cmocka_unit_test(N15_the_shim_may_be_killed_on_the_way),
+		cmocka_unit_test(a_shim_that_was_killed_before_it_had_anybody),
 		cmocka_unit_test(a_shim_that_ends_by_itself_ends_the_kill),
 		cmocka_unit_test(B2_now_means_without_waiting),
 		cmocka_unit_test(an_abandoned_kill_tells_nobody_anything),

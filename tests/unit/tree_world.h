@@ -116,6 +116,21 @@ plant_some(struct world *w, enum grove_shape shape, int n, unsigned how)
 	w->scope.sys = &w->sys;
 }
 
+/* All of it bears a mark. */
+static inline void
+plant_marked(struct world *w, enum grove_shape shape, int n, uint64_t mark)
+{
+	memset(w, 0, sizeof *w);
+	w->sys = (struct tree_sys){ "", fake_open, fake_send, fake_kill,
+	    fake_stat, fake_step, w, UINT64_MAX / 2 };
+	assert_true(grove_begin(&w->g, shape, n, GROVE_HOLD));
+	w->g.sh->mark = mark;
+	w->g.sh->hold = false;
+	assert_true(grove_ready(&w->g));
+	w->scope = (struct tree_scope){ .shim = w->g.shim, .mark = mark,
+	    .sys = &w->sys };
+}
+
 static inline void
 plant(struct world *w, enum grove_shape shape, int n)
 {
