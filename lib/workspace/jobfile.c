@@ -27,9 +27,12 @@ struct jobfiles {
 	struct loop_timer stall;
 	bool		 full;			/* writable() is owed */
 	uint64_t	 pause_until_ms;
-	size_t		 nopen, opening;	/* opening: no reply yet */
-	struct jobfile	*file[JOBFILE_FILES_MAX];
-	bool		 pending[JOBFILE_FILES_MAX];
+	size_t		 nfiles, opening, closing;	/* no reply yet */
+	/* A slot is free once nobody has it and the child owes no reply. */
+	struct slot {
+		struct jobfile	*file;
+		bool		 opening, closing;
+	} slot[JOBFILE_FILES_MAX];
 };
 
 /* -- the child ------------------------------------------------------------- */
@@ -37,6 +40,8 @@ struct jobfiles {
 static void
 let_go(struct jobfiles *fs)
 {
+	uint32_t	i;
+
 	loop_forget(&fs->io);
 	if (fs->io.fd != -1)
 		close(fs->io.fd);
@@ -44,22 +49,23 @@ let_go(struct jobfiles *fs)
 	loop_timer_clear(&fs->stall);
 	buf_finish(&fs->out);
 	fs->full = false;
-	fs->opening = 0;
-	memset(fs->pending, 0, sizeof fs->pending);
+	fs->opening = fs->closing = 0;
+	for (i = 0; i < JOBFILE_FILES_MAX; i++)
+		fs->slot[i].opening = fs->slot[i].closing = false;
 }
 
 static void
 forget(struct jobfiles *fs, uint32_t slot)
 {
-	fs->file[slot]->files = NULL;
-	fs->file[slot] = NULL;
-	fs->nopen--;
+	fs->slot[slot].file->files = NULL;
+	fs->slot[slot].file = NULL;
+	fs->nfiles--;
 }
 
 static void
 fail(struct jobfiles *fs, uint32_t slot, int err)
 {
-	struct jobfile	*f = fs->file[slot];
+	struct jobfile	*f = fs->slot[slot].file;
 
 	if (f == NULL)
 		return;
@@ -118,21 +124,23 @@ watch_stall(struct jobfiles *fs, bool progress)
 static void
 tell_writable(struct jobfiles *fs)
 {
-	uint32_t	i;
+	struct jobfile	*f;
+	uint32_t	 i;
 
 	if (!fs->full || fs->out.len > JOBFILE_QUEUE_MAX / 2)
 		return;
 	fs->full = false;
 	for (i = 0; i < JOBFILE_FILES_MAX; i++)
-		if (fs->file[i] != NULL)
-			fs->file[i]->writable(fs->file[i]->arg);
+		if ((f = fs->slot[i].file) != NULL)
+			f->writable(f->arg);
 }
 
 /* The last file is closed and everything is out: the child may go. */
 static void
 end_if_idle(struct jobfiles *fs)
 {
-	if (fs->io.fd == -1 || fs->nopen > 0 || jobfiles_pending(fs))
+	if (fs->io.fd == -1 || fs->nfiles > 0 || fs->closing > 0 ||
+	    jobfiles_pending(fs))
 		return;
 	let_go(fs);
 	reap_forget(&fs->child);
@@ -158,27 +166,30 @@ flush(struct jobfiles *fs)
 }
 
 static void
+settle(struct jobfiles *fs, bool *owed, size_t *all)
+{
+	if (*owed)
+		--*all;
+	*owed = false;
+	watch_stall(fs, true);
+}
+
+/* Also after the close: what was still on the way may have failed. */
+static void
 take_reply(struct jobfiles *fs, const struct jobfile_reply *r)
 {
-	struct jobfile	*f;
+	struct slot	*s = &fs->slot[r->slot];
 
-	if (r->slot >= JOBFILE_FILES_MAX)
-		return;
-	f = fs->file[r->slot];
-	if (fs->pending[r->slot]) {
-		fs->pending[r->slot] = false;
-		fs->opening--;
-		watch_stall(fs, true);
-	}
-	if (f == NULL)
-		return;
-	if (r->err < 0) {
+	if (r->op == JOBFILE_OPEN)
+		settle(fs, &s->opening, &fs->opening);
+	else if (r->op == JOBFILE_CLOSE)
+		settle(fs, &s->closing, &fs->closing);
+	if (r->err < 0)
 		fail(fs, r->slot, r->err);
-		return;
-	}
-	if (f->closed)
+	else if (s->file != NULL && r->op == JOBFILE_CLOSE)
 		forget(fs, r->slot);
-	f->told(f->arg, 0);
+	else if (s->file != NULL)
+		s->file->told(s->file->arg, 0);
 }
 
 /* Replies come in one piece each, they are that short. */
@@ -189,7 +200,8 @@ read_replies(struct jobfiles *fs)
 
 	while (fs->io.fd != -1 && recv(fs->io.fd, &r, sizeof r,
 	    MSG_DONTWAIT) == (ssize_t)sizeof r)
-		take_reply(fs, &r);
+		if (r.slot < JOBFILE_FILES_MAX)
+			take_reply(fs, &r);
 }
 
 static void
@@ -281,7 +293,7 @@ jobfiles_destroy(struct jobfiles *fs)
 	if (fs == NULL)
 		return;
 	for (i = 0; i < JOBFILE_FILES_MAX; i++)
-		if (fs->file[i] != NULL)
+		if (fs->slot[i].file != NULL)
 			forget(fs, i);
 	let_go(fs);
 	reap_forget(&fs->child);
@@ -294,35 +306,44 @@ jobfiles_pending(const struct jobfiles *fs)
 	return fs->io.fd != -1 && (fs->out.len > 0 || fs->opening > 0);
 }
 
+static struct slot *
+find_slot(struct jobfiles *fs)
+{
+	struct slot	*s;
+
+	for (s = fs->slot; s < fs->slot + JOBFILE_FILES_MAX; s++)
+		if (s->file == NULL && !s->opening && !s->closing)
+			return s;
+	return NULL;
+}
+
 int
 jobfile_open(struct jobfiles *fs, struct jobfile *f, const struct account *a,
     const char *id)
 {
-	uint32_t	slot;
-	int		r;
+	struct slot	*s;
+	uint32_t	 n;
+	int		 r;
 
 	if (loop_now(fs->loop) < fs->pause_until_ms)
 		return -EBUSY;
-	for (slot = 0; slot < JOBFILE_FILES_MAX; slot++)
-		if (fs->file[slot] == NULL && !fs->pending[slot])
-			break;
-	if (slot == JOBFILE_FILES_MAX)
+	if ((s = find_slot(fs)) == NULL)
 		return -ENFILE;
 	if (fs->io.fd == -1 && (r = start_child(fs, a)) < 0)
 		return r;
+	n = (uint32_t)(s - fs->slot);
 	fs->opening++;
-	fs->pending[slot] = true;
-	if ((r = put_order(fs, JOBFILE_OPEN, slot, id, strlen(id))) < 0) {
+	s->opening = true;
+	if ((r = put_order(fs, JOBFILE_OPEN, n, id, strlen(id))) < 0) {
 		fs->opening--;
-		fs->pending[slot] = false;
+		s->opening = false;
 		end_if_idle(fs);
 		return r;
 	}
-	f->files = fs;
-	f->slot = slot;
-	f->closed = false;
-	fs->file[slot] = f;
-	fs->nopen++;
+	*f = (struct jobfile){ .files = fs, .slot = n, .told = f->told,
+	    .writable = f->writable, .arg = f->arg };
+	s->file = f;
+	fs->nfiles++;
 	return 0;
 }
 
@@ -354,20 +375,20 @@ jobfile_close(struct jobfile *f)
 	if (fs == NULL || f->closed)
 		return;
 	f->closed = true;
-	(void)put_order(fs, JOBFILE_CLOSE, f->slot, NULL, 0);
-	if (!fs->pending[f->slot])
-		jobfile_forget(f);
+	if (put_order(fs, JOBFILE_CLOSE, f->slot, NULL, 0) < 0) {
+		forget(fs, f->slot);	/* the slot's next one closes it */
+		end_if_idle(fs);
+		return;
+	}
+	fs->slot[f->slot].closing = true;
+	fs->closing++;
 }
 
 void
 jobfile_forget(struct jobfile *f)
 {
-	struct jobfiles	*fs = f->files;
-
-	if (fs == NULL)
+	jobfile_close(f);
+	if (f->files == NULL)
 		return;
-	if (!f->closed)
-		(void)put_order(fs, JOBFILE_CLOSE, f->slot, NULL, 0);
-	forget(fs, f->slot);
-	end_if_idle(fs);
+	forget(f->files, f->slot);
 }

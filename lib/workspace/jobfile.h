@@ -63,7 +63,8 @@ int	 jobfile_open(struct jobfiles *fs, struct jobfile *f,
 /* At most JOBFILE_PIECE_MAX bytes.  Nothing if f is not open. */
 void	 jobfile_put(struct jobfile *f, const void *p, size_t n);
 bool	 jobfile_full(const struct jobfile *f);
-/* Nothing more; told() may still come.  Any number of times. */
+/* Nothing more; told() may still come, also of what was put before.  Any number
+ * of times. */
 void	 jobfile_close(struct jobfile *f);
 /* No callback any more: f may go. */
 void	 jobfile_forget(struct jobfile *f);

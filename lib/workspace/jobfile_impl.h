@@ -13,9 +13,12 @@ struct jobfile_order {
 	uint32_t op, slot, len;
 };
 
-/* From the child: of an opening, or of the first failure after it. */
+/*
+ * From the child: of each opening and each closing, and, as DATA, of the first
+ * failure between the two.  A closing's is the last about that file.
+ */
 struct jobfile_reply {
-	uint32_t slot;
+	uint32_t op, slot;
 	int32_t	 err;			/* 0 or -errno */
 };
 

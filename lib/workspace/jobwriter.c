@@ -178,9 +178,10 @@ put(struct writer *w, struct file *f, const char *p, size_t n)
 /* -- orders ---------------------------------------------------------------- */
 
 static void
-reply(uint32_t slot, int err)
+reply(const struct jobfile_order *o, int err)
 {
-	struct jobfile_reply	r = { .slot = slot, .err = err };
+	struct jobfile_reply	r = { .op = o->op, .slot = o->slot,
+				    .err = err };
 
 	if (write(SOCKET_FD, &r, sizeof r) != (ssize_t)sizeof r)
 		_exit(1);
@@ -229,16 +230,17 @@ obey(struct writer *w, const struct jobfile_order *o, const char *p)
 
 	switch (o->op) {
 	case JOBFILE_OPEN:
-		reply(o->slot, open_file(w, f, p, o->len));
+		reply(o, open_file(w, f, p, o->len));
 		break;
 	case JOBFILE_DATA:
 		if (f->fd == -1 || (r = put(w, f, p, o->len)) == 0)
 			break;
 		close_file(f);
-		reply(o->slot, r);
+		reply(o, r);
 		break;
 	default:
 		close_file(f);
+		reply(o, 0);
 		break;
 	}
 }

@@ -591,6 +591,48 @@ def test_without_a_file_the_job_runs(start, home, tmp_path):
     d.stop()
 
 
+# A home of 64 KiB, in the daemon's own mount namespace.
+SMALL_HOME = """\
+mount -t tmpfs -o size=64k,uid=%d,gid=%d,mode=755 none "$0" && exec "$@"
+"""
+
+
+def with_small_home(start, home):
+    return start(wrapper=["unshare", "--mount", "sh", "-c",
+                          SMALL_HOME % (harness.UID, harness.GID), home])
+
+
+def test_T28_a_full_home_costs_the_file_and_not_the_job(start, home):
+    d = with_small_home(start, home)
+    jobs = Jobs(d.rest_sock)
+    j = jobs.wait(jobs.start("head -c 300000 /dev/zero; echo end", id="big"))
+    assert j["exit_code"] == 0 and j["bytes_out"] == 300004
+    assert jobs.raw("big") == bytes(300000) + b"end\n"
+    harness.eventually(lambda: jobs.get("big")["log_file"] == "", "no file")
+    lines = [x for x in d.log().splitlines() if "job big: no log file" in x]
+    assert len(lines) == 1 and "No space left on device" in lines[0]
+    jobs.wait(jobs.start("rm -f .local/state/k8shell/jobs/big.log"))
+    jobs.wait(jobs.start("echo fine", id="next"))
+    harness.eventually(lambda: jobs.get("next")["log_file"], "a file again")
+
+
+def test_T28_a_failure_that_comes_late_is_told_of_the_right_job(start, home):
+    """As the job is over, and its place in the writer's table wanted."""
+    d = with_small_home(start, home)
+    jobs = Jobs(d.rest_sock)
+    a = jobs.start("echo up; sleep 0.3; head -c 100000 /dev/zero", id="a")
+    harness.eventually(lambda: jobs.get(a)["log_file"], "a file")
+    os.kill(writer_pid(), signal.SIGSTOP)
+    jobs.wait(a)
+    b = jobs.start("true", id="b")
+    jobs.wait(b)
+    os.kill(writer_pid(), signal.SIGCONT)
+    harness.eventually(lambda: jobs.get(b)["log_file"], "its file")
+    harness.eventually(lambda: "job a: no log file" in d.log(), "a note")
+    assert jobs.get(a)["log_file"] == ""
+    assert d.log().count("no log file") == 1
+
+
 def test_a_home_that_hangs_costs_the_file_and_not_the_job(start, home):
     """Its writer is stopped, as a dead file server would stop it."""
     d = start()
