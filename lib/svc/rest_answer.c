@@ -346,5 +346,5 @@ rest_query_true(const struct rest_conn *c, const char *name)
 	char	value[8];
 
 	return rest_query(c, name, value, sizeof value) == 1 &&
-	    strcmp(value, "true") == 0;
+	    (strcmp(value, "true") == 0 || strcmp(value, "1") == 0);
 }

@@ -170,6 +170,7 @@ void	 rest_end(struct rest_conn *c);
  */
 int	 rest_query(const struct rest_conn *c, const char *name, char *out,
 	    size_t outlen);
+/* It is "true" or "1". */
 bool	 rest_query_true(const struct rest_conn *c, const char *name);
 /* "%41" -> "A"; plus: "+" is a blank.  0, -EINVAL (a NUL too), or
  * -ENAMETOOLONG. */

@@ -12,7 +12,9 @@
 #include "svc/rest_impl.h"
 #include "svc/svc.h"
 
-#define LISTED_ARGV_MAX	1024u	/* longer ones only where one is asked for */
+/* Of each text in a list, which then fits into an answer, were it full of jobs
+ * and all of it escaped.  Where one is asked for, it has all. */
+#define LISTED_MAX	512u
 
 /* ---- shared ---- */
 
@@ -31,15 +33,6 @@ jobs_find(struct rest_conn *c)
 	if (j == NULL)
 		rest_error(c, 404, "no job %s", c->arg);
 	return j;
-}
-
-bool
-jobs_flag(const struct rest_conn *c, const char *name)
-{
-	char	value[8];
-
-	return rest_query(c, name, value, sizeof value) == 1 &&
-	    (strcmp(value, "1") == 0 || strcmp(value, "true") == 0);
 }
 
 bool
@@ -76,8 +69,8 @@ put_argv(struct json_out *o, const char *const *argv, bool all)
 	size_t	i, n = 0;
 
 	for (i = 0; argv[i] != NULL; i++)
-		n += strlen(argv[i]);
-	if (n > LISTED_ARGV_MAX && !all)
+		n += strlen(argv[i]) + 1;
+	if (n > LISTED_MAX && !all)
 		return;
 	json_put_array(o, "argv");
 	for (i = 0; argv[i] != NULL; i++)
@@ -86,19 +79,15 @@ put_argv(struct json_out *o, const char *const *argv, bool all)
 }
 
 static void
-put_command(struct json_out *o, const struct job_info *i, bool all)
+put_text(struct json_out *o, const char *name, const char *s, bool all)
 {
-	char	text[LISTED_ARGV_MAX + 4];
+	char	text[LISTED_MAX + 4];
 
-	if (all || strlen(i->command) <= LISTED_ARGV_MAX) {
-		json_put_string(o, "command", i->command);
-	} else {
-		(void)utf8_repair(i->command, LISTED_ARGV_MAX, text,
-		    LISTED_ARGV_MAX + 1);
-		json_put_string(o, "command", text);
+	if (!all && strlen(s) > LISTED_MAX) {
+		(void)utf8_repair(s, LISTED_MAX, text, LISTED_MAX + 1);
+		s = text;
 	}
-	if (i->argv != NULL)
-		put_argv(o, i->argv, all);
+	json_put_string(o, name, s);
 }
 
 static void
@@ -122,8 +111,10 @@ put_job(struct json_out *o, const struct job *j, bool all)
 	jobs_time(i.end_ms, end);
 	json_put_object(o, NULL);
 	json_put_string(o, "id", i.id);
-	put_command(o, &i, all);
-	json_put_string(o, "cwd", i.cwd);
+	put_text(o, "command", i.command, all);
+	if (i.argv != NULL)
+		put_argv(o, i.argv, all);
+	put_text(o, "cwd", i.cwd, all);
 	json_put_string(o, "session", i.session);
 	json_put_bool(o, "detached", i.detached);
 	json_put_string(o, "status", job_status_name(i.status));
@@ -188,8 +179,11 @@ rest_jobs(struct rest_conn *c)
 		    "completed, failed, killed, error");
 		return;
 	}
-	l.by_session = rest_query(c, "session", l.session,
-	    sizeof l.session) != 0;
+	if ((r = rest_query(c, "session", l.session, sizeof l.session)) < 0) {
+		rest_error(c, 400, "session is not the id of one");
+		return;
+	}
+	l.by_session = r == 1;
 	json_out_init(&l.o, &c->answer);
 	json_put_array(&l.o, NULL);
 	jobs_each(c->rest->opt.svc->jobs, put_listed, &l);
@@ -244,7 +238,7 @@ rest_jobs_remove(struct rest_conn *c)
 	struct jobs	*js = c->rest->opt.svc->jobs;
 	char		 session[JOB_SESSION_MAX + 1], who[JOBS_WHO_MAX];
 
-	if (jobs_flag(c, "terminal")) {
+	if (rest_query_true(c, "terminal")) {
 		answer_count(c, "removed", jobs_remove_ended(js));
 	} else if (rest_query(c, "session", session, sizeof session) == 1 &&
 	    session[0] != '\0') {

@@ -66,8 +66,6 @@ int	 jobs_read_wait(struct jobs_wait_wish *w, const void *p, size_t n,
 void	 jobs_who(const struct rest_conn *c, char out[JOBS_WHO_MAX]);
 /* Job c->arg, or NULL after a 404. */
 struct job *jobs_find(struct rest_conn *c);
-/* A flag of the query: "1" or "true". */
-bool	 jobs_flag(const struct rest_conn *c, const char *name);
 /* A number of the query.  False after a 400; absent: *v stays. */
 bool	 jobs_number(struct rest_conn *c, const char *name, uint64_t max,
 	    uint64_t *v);

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <string.h>
 
@@ -177,6 +178,8 @@ judge_start(const struct jobs_wish *w)
 		    "(and not ., .. or kill-all)";
 	if (w->cwd != NULL && w->cwd[0] != '/')
 		return "cwd is not absolute";
+	if (w->cwd != NULL && strlen(w->cwd) >= PATH_MAX)
+		return "cwd is too long";
 	if (w->session != NULL && w->session[0] != '\0' &&
 	    !stream_id_valid(w->session))
 		return "session is not the id of one";

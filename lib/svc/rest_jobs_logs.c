@@ -27,7 +27,6 @@ struct tail {
 	unsigned	 types;		/* of output: bits */
 	bool		 follow, raw;
 	bool		 lost;		/* owed: the line that says so */
-	bool		 exited;	/* the last event was given */
 	uint64_t	 at, last;	/* next event; where to end */
 	size_t		 skip;		/* bytes of event `at' */
 	bool		 attached;	/* whoever goes takes the job along */
@@ -169,7 +168,6 @@ on_event(void *arg, const struct joblog_event *e)
 		return false;
 	t->skip = 0;
 	t->at = e->seq + 1;
-	t->exited = t->exited || e->type == JOBLOG_EXIT;
 	return true;
 }
 
@@ -289,8 +287,8 @@ parse(struct rest_conn *c, struct tail *t, uint64_t *since, uint64_t *lines)
 		rest_error(c, 400, "stream is neither stdout nor stderr");
 		return false;
 	}
-	t->follow = jobs_flag(c, "follow");
-	t->raw = jobs_flag(c, "raw");
+	t->follow = rest_query_true(c, "follow");
+	t->raw = rest_query_true(c, "raw");
 	*since = 0;
 	*lines = UINT64_MAX;
 	job_info(t->job, &i);

@@ -108,6 +108,20 @@ add_chunk(struct joblog *l, size_t need)
 	return c;
 }
 
+/*
+ * Lost, and its number says so.  The end is not: it is all there is then, and
+ * needs no memory.
+ */
+static void
+lose(struct joblog *l, const struct header *h)
+{
+	l->first = ++l->next;
+	if (h->type != JOBLOG_EXIT)
+		return;
+	l->first--;
+	l->end_ms = h->time_ms;
+}
+
 /* One event, of two parts. */
 static void
 append(struct joblog *l, const struct header *h, const void *a, size_t na,
@@ -123,7 +137,7 @@ append(struct joblog *l, const struct header *h, const void *a, size_t na,
 	if (c == NULL || c->cap - c->len < sizeof *h + h->n)
 		c = add_chunk(l, sizeof *h + h->n);
 	if (c == NULL) {
-		l->first = ++l->next;	/* lost, and its number says so */
+		lose(l, h);
 		return;
 	}
 	to = c->mem + c->len;
@@ -288,6 +302,11 @@ joblog_read(const struct joblog *l, uint64_t seq, joblog_fn *fn, void *arg)
 		seq = l->first;
 	if (seq >= l->next)
 		return seq;
+	if (l->oldest == NULL) {
+		e = (struct joblog_event){ .seq = seq, .time_ms = l->end_ms,
+		    .type = JOBLOG_EXIT };
+		return fn(arg, &e) ? seq + 1 : seq;
+	}
 	for (c = find(l, seq, &at); seq < l->next; seq++) {
 		if (at == c->len) {
 			c = c->next;
@@ -329,8 +348,9 @@ count_ends(void *arg, const struct joblog_event *e)
 	c->open = e->n > 0 && end[-1] != '\n';
 	if (c->ends < c->wanted)
 		return true;
-	c->seq = e->seq;
-	c->skip = p != NULL ? (size_t)(p - e->p) : 0;
+	/* The next one, if nothing is left of this: an event is never empty. */
+	c->seq = p == end ? e->seq + 1 : e->seq;
+	c->skip = p == end ? 0 : (size_t)(p - e->p);
 	return false;
 }
 

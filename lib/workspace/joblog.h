@@ -33,6 +33,7 @@ struct joblog {
 	size_t		 memory;	/* allocated */
 	uint64_t	 total;		/* bytes of output ever */
 	bool		 ended;
+	int64_t		 end_ms;	/* of an end there was no memory for */
 	struct partial {
 		uint8_t	 p[4];
 		size_t	 n;

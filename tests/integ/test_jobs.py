@@ -125,6 +125,23 @@ def test_list_is_newest_first_and_can_be_filtered(jobs):
     assert ids("?session=s2&status=running") == ["c"]
     assert ids("?session=nobody") == []
     assert jobs.ask("GET", "?status=odd").status == 400
+    assert jobs.ask("GET", "?session=" + "s" * 129).status == 400
+    assert jobs.ask("GET", "?session=" + "s" * 128).json == []
+
+
+def test_a_full_list_of_the_longest_texts_fits(alone):
+    """Each of them escaped, which makes it six times as long."""
+    d, jobs = alone
+    long = "\1" * 4090
+    for i in range(64):
+        body = {"id": "n%d" % i, "argv": ["true", long], "cwd": "/" + long}
+        harness.eventually(lambda: jobs.ask("POST", "", body).status == 500,
+                           "a start that fails, not one too many")
+    assert len(jobs.list()) == 64
+    j = jobs.list()[0]
+    assert j["cwd"] == "/" + "\1" * 511 and len(j["command"]) == 512
+    assert "argv" not in j
+    assert jobs.get(j["id"])["cwd"] == "/" + long
 
 
 def test_a_live_id_is_taken_an_ended_one_is_free(jobs):
@@ -154,6 +171,7 @@ def test_a_running_one_is_not_removed(jobs):
     '{"command": 5}', '{"argv": []}', '{"argv": [""]}', '{"argv": "x"}',
     '{"argv": [5]}', '{"argv": ["a", ["b"]]}', '{"argv": ["a\\u0000b"]}',
     '{"command": "x", "argv": ["x"]}', '{"command": "x", "cwd": "here"}',
+    '{"command": "x", "cwd": "/%s"}' % ("d" * 4095),
     '{"command": "x", "cwd": ""}', '{"command": "x", "env": []}',
     '{"command": "x", "env": {"A": 5}}', '{"command": "x", "env": {"": ""}}',
     '{"command": "x", "env": {"A=B": ""}}',

@@ -91,6 +91,10 @@ def test_tail_gives_the_last_lines(jobs):
     assert jobs.raw(id, "&tail=3&stream=stdout") == b"c\nd\ne"
     assert jobs.ask("GET", "/%s/logs?tail=x" % id).status == 400
     assert jobs.events(id, "?tail=0")[-1:] == []
+    id = jobs.start("echo a; sleep 0.1; echo b")
+    jobs.wait(id)
+    e = jobs.events(id, "?tail=1")
+    assert [x.get("data") for x in e if x["type"] == "stdout"] == ["b\n"]
 
 
 def test_bytes_that_are_no_text_come_exactly(jobs):

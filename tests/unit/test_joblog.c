@@ -305,6 +305,29 @@ tail_finds_the_last_lines(void **state)
 	joblog_finish(&l);
 }
 
+/* As events mostly do: nobody is to get an empty one first. */
+static void
+tail_begins_behind_an_event_that_ends_with_its_line(void **state)
+{
+	struct joblog	l;
+	uint64_t	seq;
+	size_t		skip;
+
+	(void)state;
+	joblog_init(&l);
+	put(&l, JOBLOG_STDOUT, "a\n");			/* 1 */
+	put(&l, JOBLOG_STDERR, "E\n");			/* 2 */
+	put(&l, JOBLOG_STDOUT, "b\nc\n");		/* 3 */
+	put(&l, JOBLOG_STDOUT, "d");			/* 4 */
+	assert_true(joblog_tail(&l, OUT, 1, &seq, &skip));
+	assert_true(seq == 4 && skip == 0);
+	assert_true(joblog_tail(&l, OUT, 2, &seq, &skip));
+	assert_true(seq == 3 && skip == 2);
+	assert_true(joblog_tail(&l, OUT, 3, &seq, &skip));
+	assert_true(seq == 2 && skip == 0);
+	joblog_finish(&l);
+}
+
 static void
 tail_says_when_lines_were_lost(void **state)
 {
@@ -348,6 +371,36 @@ without_memory_the_oldest_make_room(void **state)
 	joblog_finish(&l);
 }
 
+static void
+without_any_memory_the_end_is_there(void **state)
+{
+	char		*k = calloc(1, 4096);
+	struct joblog	 l;
+	struct got	 g;
+	unsigned	 puts;
+
+	(void)state;
+	for (puts = 0; puts < 3; puts++) {
+		joblog_init(&l);
+		if (puts == 2)		/* and a chunk without room for it */
+			joblog_put(&l, JOBLOG_STDOUT, 1, k, 500);
+		failmalloc_arm_all(1);
+		if (puts == 1)
+			put(&l, JOBLOG_STDOUT, "lost");
+		joblog_put(&l, JOBLOG_EXIT, 7, NULL, 0);
+		joblog_trim(&l);
+		joblog_shrink(&l, 0);
+		assert_true(failmalloc_disarm());
+		g = all(&l);
+		assert_int_equal(g.types, 1u << JOBLOG_EXIT);
+		assert_true(g.events == 1 && g.n == 0);
+		assert_int_equal(g.first, puts == 0 ? 1 : 2);
+		free(g.text);
+		joblog_finish(&l);
+	}
+	free(k);
+}
+
 int
 main(void)
 {
@@ -364,8 +417,11 @@ main(void)
 		cmocka_unit_test(
 		    shrinking_forgets_the_oldest_and_never_the_end),
 		cmocka_unit_test(tail_finds_the_last_lines),
+		cmocka_unit_test(
+		    tail_begins_behind_an_event_that_ends_with_its_line),
 		cmocka_unit_test(tail_says_when_lines_were_lost),
 		cmocka_unit_test(without_memory_the_oldest_make_room),
+		cmocka_unit_test(without_any_memory_the_end_is_there),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -49,7 +49,7 @@ a_query_is_read_by_whole_names_and_the_first_wins(void **state)
 
 	(void)state;
 	c.http.target = "/x?last=1&lastN=2&lastN=3&flag&empty=&b=%zz&"
-	    "long=123456789&t=true&u=True&&=7";
+	    "long=123456789&t=true&u=True&1=1&&=7";
 	assert_int_equal(rest_query(&c, "lastN", v, sizeof v), 1);
 	assert_string_equal(v, "2");
 	assert_int_equal(rest_query(&c, "flag", v, sizeof v), 1);
@@ -63,6 +63,7 @@ a_query_is_read_by_whole_names_and_the_first_wins(void **state)
 	assert_int_equal(rest_query(&c, "long", v, sizeof v), -ENAMETOOLONG);
 	assert_string_equal(v, "");
 	assert_true(rest_query_true(&c, "t"));
+	assert_true(rest_query_true(&c, "1"));
 	assert_false(rest_query_true(&c, "u"));
 	assert_false(rest_query_true(&c, "flag"));
 	assert_false(rest_query_true(&c, "long"));
