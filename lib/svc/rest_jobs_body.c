@@ -303,7 +303,7 @@ jobs_read_kill(struct jobs_kill_wish *w, const void *p, size_t n,
 
 /* -- a wait ---------------------------------------------------------------- */
 
-struct waiting {
+struct wait_body {
 	struct jobs_wait_wish *wish;
 	bool		 has_text, has_port, has_interval;
 	uint32_t	 port, interval_ms, timeout_ms;
@@ -354,7 +354,7 @@ read_path(struct reader *r, struct jobs_wait_wish *w)
 static int
 other_of_wait(struct reader *r)
 {
-	struct waiting		*v = r->arg;
+	struct wait_body	*v = r->arg;
 	struct jobs_wait_wish	*w = v->wish;
 
 	if (json_is(&r->j, "log")) {
@@ -389,7 +389,7 @@ other_of_wait(struct reader *r)
 }
 
 static void
-fill_wait(const struct waiting *v, struct jobs_wait_wish *w)
+fill_wait(const struct wait_body *v, struct jobs_wait_wish *w)
 {
 	uint32_t	each = v->has_interval ? v->interval_ms :
 			    JOBS_PROBE_EACH;
@@ -407,7 +407,7 @@ int
 jobs_read_wait(struct jobs_wait_wish *w, const void *p, size_t n,
     const char **why)
 {
-	struct waiting		v = { .wish = w };
+	struct wait_body	v = { .wish = w };
 	const struct member	members[] = {
 		{ "regex", FLAG, &w->spec.regex,
 		    "regex is not true or false" },

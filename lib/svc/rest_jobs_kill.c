@@ -58,7 +58,7 @@ answer(struct rest_conn *c, struct job *j, bool already,
 
 /* ---- one ---- */
 
-struct waiting {
+struct killing_one {
 	struct rest_conn	*conn;
 	struct job_killing	 killing;
 };
@@ -67,7 +67,7 @@ static void
 on_done(void *arg, struct job *j, bool already,
     const struct treekill_result *r)
 {
-	struct waiting	*w = arg;
+	struct killing_one	*w = arg;
 
 	answer(w->conn, j, already, r);
 	free(w);
@@ -76,7 +76,7 @@ on_done(void *arg, struct job *j, bool already,
 static void
 on_gone(void *arg)
 {
-	struct waiting	*w = arg;
+	struct killing_one	*w = arg;
 
 	job_killing_cancel(&w->killing);
 	free(w);
@@ -86,7 +86,7 @@ static void
 end_job(struct rest_conn *c, struct job *j, const struct jobs_kill_wish *wish,
     const char *who)
 {
-	struct waiting	*w;
+	struct killing_one	*w;
 
 	if (!wish->wait) {
 		job_kill(j, wish->grace_ms, JOB_REASON_REQUESTED, who, NULL);

@@ -9,7 +9,7 @@
 #include "svc/rest_jobs.h"
 #include "svc/svc.h"
 
-struct waiting {
+struct awaiting {
 	struct rest_conn *conn;
 	struct job_wait	*wait;
 	enum job_await	 what;
@@ -85,7 +85,7 @@ answer_ended(struct rest_conn *c, const struct job *j)
 static void
 on_done(void *arg, const struct job_wait_result *r)
 {
-	struct waiting		*w = arg;
+	struct awaiting		*w = arg;
 	struct rest_conn	*c = w->conn;
 
 	switch (r->outcome) {
@@ -114,7 +114,7 @@ on_done(void *arg, const struct job_wait_result *r)
 static void
 on_gone(void *arg)
 {
-	struct waiting	*w = arg;
+	struct awaiting	*w = arg;
 
 	job_wait_cancel(w->wait);
 	free(w);
@@ -125,7 +125,7 @@ on_gone(void *arg)
 static void
 await(struct rest_conn *c, struct job *j, const struct job_wait_spec *spec)
 {
-	struct waiting	*w;
+	struct awaiting	*w;
 	const char	*why = NULL;
 	int		 r;
 

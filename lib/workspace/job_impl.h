@@ -1,6 +1,6 @@
 /*
- * job_impl - what job.c (registry, life), jobkill.c (the end) and jobwait.c
- * (waiting) share.
+ * job_impl - what jobs.c (registry), job.c (life of one), jobkill.c (the end)
+ * and jobwait.c (waiting) share.
  */
 #ifndef WORKSPACE_JOB_IMPL_H
 #define WORKSPACE_JOB_IMPL_H
@@ -75,10 +75,13 @@ struct jobs {
 	struct jobs_totals totals;		/* live, kept: not here */
 };
 
-/* jobs.c: -EEXIST, -EAGAIN, -ESHUTDOWN or 0; takes the place of an older one
- * of that id; the memory of its log was `before'. */
+/* -- jobs.c -- */
+
+/* 0, -EEXIST, -EAGAIN or -ESHUTDOWN, as job_start().  id NULL: any. */
 int	 jobs_may_start(struct jobs *js, const char *id);
+/* Takes the place of an older one of that id; makes room. */
 void	 jobs_add(struct jobs *js, struct job *j);
+/* Its log has changed; its memory was `before'. */
 void	 jobs_count_log(struct job *j, size_t before);
 
 /* Of job's own control group, to write to; -1: none. */

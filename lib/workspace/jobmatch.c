@@ -245,25 +245,23 @@ matches(struct jobmatch *m, struct buf *b, struct jobmatch_found *found)
 
 bool
 jobmatch_feed(struct jobmatch *m, unsigned stream, const void *p, size_t n,
-    size_t *taken, struct jobmatch_found *found)
+    struct jobmatch_found *found)
 {
 	struct buf	*b = &m->line[stream];
-	const char	*s, *end;
+	const char	*s = p, *end;
 	size_t		 len;
 
-	for (*taken = 0; *taken < n; ) {
-		s = (const char *)p + *taken;
-		end = memchr(s, '\n', n - *taken);
-		len = end != NULL ? (size_t)(end - s) : n - *taken;
+	while (n > 0) {
+		end = memchr(s, '\n', n);
+		len = end != NULL ? (size_t)(end - s) : n;
 		if (len > JOBMATCH_LINE_MAX - b->len) {
 			len = JOBMATCH_LINE_MAX - b->len;
 			end = NULL;
 		}
-		if (buf_put(b, s, len) < 0) {
-			*taken = n;		/* no memory: it is lost */
-			return false;
-		}
-		*taken += len + (end != NULL);
+		if (buf_put(b, s, len) < 0)
+			return false;		/* no memory: it is lost */
+		s += len + (end != NULL);
+		n -= len + (end != NULL);
 		if (end == NULL && b->len < JOBMATCH_LINE_MAX)
 			continue;
 		if (matches(m, b, found))

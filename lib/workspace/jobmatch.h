@@ -43,12 +43,10 @@ int	 jobmatch_init(struct jobmatch *m, const char *text, bool regex,
 	    const char **why);
 void	 jobmatch_finish(struct jobmatch *m);
 
-/*
- * More of stream 0 or 1.  True: *found is a line in it, valid until the next
- * call.  *taken: bytes that were looked at, up to that line's end.
- */
+/* More of stream 0 or 1.  True: *found is the first such line in it, valid
+ * until the next call; nothing more is fed then. */
 bool	 jobmatch_feed(struct jobmatch *m, unsigned stream, const void *p,
-	    size_t n, size_t *taken, struct jobmatch_found *found);
+	    size_t n, struct jobmatch_found *found);
 
 /* Whether a line is begun, and the same for it as it is. */
 bool	 jobmatch_pending(const struct jobmatch *m);

@@ -82,7 +82,6 @@ static bool
 look_at(void *arg, const struct joblog_event *e)
 {
 	struct job_wait	*w = arg;
-	size_t		 taken;
 
 	if (e->seq != w->seq)
 		forget_lines(&w->match);	/* something is missing */
@@ -90,7 +89,7 @@ look_at(void *arg, const struct joblog_event *e)
 	if (e->type == JOBLOG_STDOUT || e->type == JOBLOG_STDERR) {
 		w->stream = e->type;
 		if (jobmatch_feed(&w->match, e->type == JOBLOG_STDERR, e->p,
-		    e->n, &taken, &w->found))
+		    e->n, &w->found))
 			return false;
 		w->cost += w->match.cost * (e->n + 64);
 	}
