@@ -5,7 +5,6 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -13,6 +12,7 @@
 #include "proc/tree.h"
 
 #define STEP_MS		100
+#define PASSES		3		/* of SIGKILL */
 
 struct hangup {
 	struct loop	*loop;		/* borrowed */
@@ -23,6 +23,8 @@ struct hangup {
 	uint64_t	 start;		/* of its leader, */
 	uint64_t	 now;		/* and of us, in ticks */
 	bool		 held;		/* see holds_session() */
+	unsigned	 passes;
+	bool		 met;		/* somebody, in this pass */
 	struct tree	 below;		/* empty: only the group */
 };
 
@@ -86,24 +88,38 @@ holds_session(struct hangup *h)
 
 /* -- what came later, and the group ------------------------------------------ */
 
+/*
+ * Without a pidfd only a child of ours is surely who he was: his number is his
+ * until we collect him.
+ */
+static int
+kill_process(int fd, const struct procfs_stat *st)
+{
+	if (fd != -1)
+		return (int)syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL,
+		    0);
+	return st->ppid == getpid() ? kill(st->pid, SIGKILL) : -1;
+}
+
 /* Bound, looked at once more, and only then told. */
 static bool
 kill_one(void *arg, pid_t pid)
 {
 	struct hangup		*h = arg;
-	struct procfs_stat	 st;
+	struct procfs_stat	 st, again;
 	int			 fd;
 
 	if (procfs_stat("", pid, &st) < 0 || !is_meant(h, &st) ||
 	    (!h->held && st.start > h->now))
 		return true;
-	if ((fd = (int)syscall(SYS_pidfd_open, pid, 0)) == -1)
-		return true;
-	if (procfs_stat("", pid, &st) == 0 && is_meant(h, &st) &&
-	    syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0) == 0)
+	h->met = true;
+	fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (procfs_stat("", pid, &again) == 0 && again.start == st.start &&
+	    is_meant(h, &again) && kill_process(fd, &again) == 0)
 		log_debug("task", "pid %d (%s): SIGKILL: its session %d was "
 		    "hung up", (int)pid, st.name, (int)h->session);
-	close(fd);
+	if (fd != -1)
+		close(fd);
 	return true;
 }
 
@@ -122,6 +138,10 @@ group_is_there(const struct hangup *h)
 	return procfs_stat("", h->session, &st) < 0 || st.start == h->start;
 }
 
+/*
+ * Who was met is killed, and who was just forked by him, or was not ours yet,
+ * is met the next time.
+ */
 static void
 on_step(void *arg)
 {
@@ -135,42 +155,39 @@ on_step(void *arg)
 		loop_timer_set(h->loop, &h->timer, now + STEP_MS);
 		return;
 	}
-	tell_below(h, SIGKILL);
+	h->met = tell_below(h, SIGKILL) > 0;
 	if (there)
 		procfs_each("", kill_one, h);
-	hangup_free(h);
-}
-
-static uint64_t
-ticks(void)
-{
-	uint64_t	hz = (uint64_t)sysconf(_SC_CLK_TCK);
-	struct timespec	ts;
-
-	clock_gettime(CLOCK_BOOTTIME, &ts);
-	return (uint64_t)ts.tv_sec * hz +
-	    (uint64_t)ts.tv_nsec / (1000000000u / hz);
+	if (h->met && ++h->passes < PASSES)
+		loop_timer_set(h->loop, &h->timer, now + STEP_MS);
+	else
+		hangup_free(h);
 }
 
 /* -- interface --------------------------------------------------------------- */
 
-static struct hangup *
-hangup_create(struct loop *l, pid_t leader)
+static int
+hangup_create(struct hangup **out, struct loop *l, pid_t leader)
 {
 	struct procfs_stat	 st;
 	struct hangup		*h;
+	int			 r;
 
-	if (leader <= 1 || procfs_stat("", leader, &st) < 0 ||
-	    (h = calloc(1, sizeof *h)) == NULL)
-		return NULL;
+	if (leader <= 1)
+		return -ESRCH;
+	if ((r = procfs_stat("", leader, &st)) < 0)
+		return r;
+	if ((h = calloc(1, sizeof *h)) == NULL)
+		return -ENOMEM;
 	h->loop = l;
 	h->session = leader;
 	h->start = st.start;
-	h->now = ticks();
+	h->now = procfs_ticks();
 	h->timer.fn = on_step;
 	h->timer.arg = h;
 	h->deadline = loop_now(l) + HANGUP_MS;
-	return h;
+	*out = h;
+	return 0;
 }
 
 int
@@ -179,9 +196,10 @@ hangup_session(struct loop *l, pid_t leader)
 	/* Everybody below it, and it left out, as for a shim. */
 	const struct tree_scope	 below = { .shim = leader };
 	struct hangup		*h;
+	int			 r;
 
-	if ((h = hangup_create(l, leader)) == NULL)
-		return -ENOMEM;
+	if ((r = hangup_create(&h, l, leader)) < 0)
+		return r;
 	h->whole = true;
 	/* Who gets it may be gone at once, and nobody is below him then. */
 	tree_walk(&h->below, &below);
@@ -198,9 +216,10 @@ int
 hangup_group(struct loop *l, pid_t leader)
 {
 	struct hangup	*h;
+	int		 r;
 
-	if ((h = hangup_create(l, leader)) == NULL)
-		return -ENOMEM;
+	if ((r = hangup_create(&h, l, leader)) < 0)
+		return r;
 	loop_timer_set(l, &h->timer, loop_now(l) + STEP_MS);
 	return 0;
 }

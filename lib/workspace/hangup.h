@@ -7,6 +7,9 @@
  * SIGKILL when they are there after HANGUP_MS.  Who left the session (setsid)
  * or ignores SIGHUP (nohup) stays: SH-10, EX-16.
  *
+ * Without pidfds (old kernels, old seccomp profiles) number and start time have
+ * to do, and who came later is killed only where he is a child of ours.
+ *
  * Works on alone, with what it has to know about the processes, until they are
  * gone or told; everybody is told as the very process that was found (T20).
  */
@@ -15,19 +18,26 @@
 
 #include <sys/types.h>
 
-#define HANGUP_MS	2000		/* SIGHUP to SIGKILL */
+/*
+ * SIGHUP to SIGKILL: whoever still lives then has a handler, and those of
+ * editors, pagers and shells need a few milliseconds.
+ */
+#define HANGUP_MS	500
 
 struct loop;
 
 /*
  * leader, a child of ours, is alive or not collected yet.  SIGHUP and SIGCONT
  * to its group, and then to whoever is below it in its session.  SIGKILL to
- * itself is the caller's.  0, or -ENOMEM: nobody was told anything.
+ * itself is the caller's.  0, -ENOMEM, or -errno of looking at the leader:
+ * nobody was told anything then.
  */
 int	 hangup_session(struct loop *l, pid_t leader);
 
-/* leader ended and is not collected yet, its group got SIGHUP: who of it stays
- * is killed later.  0 or -ENOMEM. */
+/*
+ * leader ended and is not collected yet, its group got SIGHUP: who of it stays
+ * is killed later.  0, or the same errors: nobody is.
+ */
 int	 hangup_group(struct loop *l, pid_t leader);
 
 #endif

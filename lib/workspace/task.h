@@ -17,7 +17,6 @@
 #include <stdint.h>
 
 #include "proc/child.h"
-#include "workspace/hangup.h"
 
 #define TASK_INPUT_MAX	(1024u * 1024)	/* EX-15 */
 #define TASK_INPUT_TOTAL	(32u * 1024 * 1024) /* of all that share */
@@ -25,7 +24,7 @@
 #define TASK_READ_MAX	(32u * 1024)	/* one output() */
 #define TASK_DRAIN_MS	200
 #define TASK_DRAIN_MAX_MS	2000	/* from exit */
-#define TASK_HANGUP_MS	HANGUP_MS	/* SIGHUP to SIGKILL */
+#define TASK_HANGUP_MS	2000		/* SIGHUP to SIGKILL */
 
 struct task;
 
@@ -87,9 +86,10 @@ int	 task_redraw(struct task *t);
 /*
  * The client is gone: input already accepted is written as far as the child
  * takes it at once (SH-13), then SIGHUP (and SIGCONT) to the group and to who
- * is below it in its session (hangup.h), the terminal is closed, SIGKILL to
- * those left after TASK_HANGUP_MS.  A task still starting is hung up once it has started, or
- * killed after the same time.  Processes that left the group stay (nohup,
+ * is below it in its session (hangup.h says when those are killed), the terminal
+ * is closed, and SIGKILL to the program after TASK_HANGUP_MS.  A task still
+ * starting is hung up once it has started, or killed after the same time.
+ * Processes that left the group stay (nohup,
  * setsid).  The task frees itself when the child is collected; no callback
  * follows except done(), then.  Instead of task_destroy(), it is allowed after
  * finished(), too.

@@ -3,9 +3,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/str.h"
+#include "tests/unit/deny.h"
 #include "tests/unit/job.h"
 #include "workspace/task.h"
 
@@ -195,6 +197,17 @@ a_shell_that_ends_takes_its_group_along_even_who_is_slow(void **state)
 }
 
 static void
+T20_a_group_goes_without_pidfds_too(void **state)
+{
+	if (deny(SYS_pidfd_open, EPERM) < 0) {
+		print_message("skipped: no seccomp\n");
+		skip();
+	}
+	a_shell_that_ends_takes_its_group_along_even_who_is_slow(state);
+	EX_16_jobs_of_the_session_in_groups_of_their_own_go_too(state);
+}
+
+static void
 SH_13_accepted_input_is_written_before_the_hangup(void **state)
 {
 	char		file[] = TEMPLATE, script[128], text[64] = "";
@@ -361,7 +374,8 @@ main(void)
 		T(SH_13_input_from_before_the_start_is_written_too),
 		T(a_hangup_during_the_start_takes_the_child_along),
 		T(a_hangup_from_output_or_while_draining_is_final),
-		/* Last: it leaves the mount namespace. */
+		/* Last: they leave pidfds, and the mount namespace. */
+		T(T20_a_group_goes_without_pidfds_too),
 		T(L12_a_start_that_hangs_ends_in_time),
 	};
 
