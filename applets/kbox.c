@@ -105,7 +105,8 @@ static const struct kbox_option detach_options[] = {
 static const struct kbox_option shell_options[] = {
 	{ OPT_NAME, "name", 'n', "NAME", "its id, in place of a made-up one" },
 	{ OPT_CWD, "cwd", 'C', "DIR", "start there, not here" },
-	{ OPT_ENV, "env", 'e', "NAME=VALUE", "in its environment; again" },
+	{ OPT_ENV, "env", 'e', "NAME=VALUE",
+	    "for its environment; may be repeated" },
 	{ OPT_DETACHED, "detached", 'd', NULL,
 	    "print its id and leave it alone" },
 	JSON, END
@@ -113,17 +114,18 @@ static const struct kbox_option shell_options[] = {
 
 static const struct kbox_option run_options[] = {
 	{ OPT_DETACHED, "detach", 'd', NULL,
-	    "print its id and leave it alone" },
+	    "in the background: print its id and leave" },
 	{ OPT_DETACHED, "detached", '\0', NULL, "the same" },
 	{ OPT_ID, "id", '\0', "ID", "its id, in place of a made-up one" },
 	{ OPT_CWD, "cwd", 'C', "DIR", "start there, not here" },
-	{ OPT_ENV, "env", 'e', "NAME=VALUE", "in its environment; again" },
+	{ OPT_ENV, "env", 'e', "NAME=VALUE",
+	    "for its environment; may be repeated" },
 	{ OPT_LIMIT, "timeout", '\0', "TIME",
 	    "end it after that: 90s, 30m, 12h" },
 	{ OPT_GRACE, "grace", '\0', "TIME",
-	    "then between SIGTERM and SIGKILL; 5s" },
+	    "how long it may take to end, then SIGKILL; 5s" },
 	{ OPT_SESSION, "session", '\0', "ID",
-	    "whose end is its end, unless detached; this one" },
+	    "it ends with that session, without -d; with yours" },
 	{ OPT_JSON, "json", '\0', NULL,
 	    "the daemon's events, one a line; with -d the job" },
 	END
@@ -141,13 +143,15 @@ static const struct kbox_option kill_options[] = {
 	{ OPT_SIGNAL, "signal", 's', "SIGNAL",
 	    "only send this, once: HUP, USR1, 10" },
 	{ OPT_GRACE, "grace", '\0', "TIME",
-	    "between SIGTERM and SIGKILL; 5s" },
+	    "how long they may take, then SIGKILL; 5s" },
 	{ OPT_NOW, "now", '9', NULL, "SIGKILL at once" },
 	{ OPT_SCOPE, "scope", '\0', "SCOPE",
 	    "who gets --signal: tree, group or root" },
 	{ OPT_NO_WAIT, "no-wait", '\0', NULL, "do not wait for the end" },
 	{ OPT_ALL, "all", 'a', NULL, "all jobs" },
 	{ OPT_SESSION, "session", '\0', "ID", "with --all: of that session" },
+	{ OPT_TIMEOUT, "timeout", '\0', "SECONDS",
+	    "how long to wait for an answer; the grace and 30" },
 	JSON, END
 };
 
@@ -222,9 +226,10 @@ static const struct kbox_command commands[] = {
 	    .summary = "run a job, here or in the background",
 	    .text = "In front, what it writes is written here as it comes; "
 	    "its input is empty.\nCtrl-C interrupts it, again kills it, a "
-	    "third time leaves. With -d it\noutlives this terminal and this "
-	    "session. One word is a command line for your\nshell, several "
-	    "are run as they stand:\n"
+	    "third time leaves it to the daemon to\nend. With -d it "
+	    "outlives this terminal and this session. One word is a "
+	    "command\nline for your shell, several are run as they "
+	    "stand:\n"
 	    "  kbox run -d --id web python3 -m http.server 8080\n"
 	    "  kbox run 'make all && make install'\n"
 	    "kbox shell is for what needs a terminal.\n\n"
@@ -235,7 +240,7 @@ static const struct kbox_command commands[] = {
 	    "  125  kbox itself failed: usage, no daemon, connection lost",
 	    .options = run_options, .min_words = 1, .max_words = MANY,
 	    .rest = true, .of_job = true, .run = kbox_run },
-	{ .name = "ps", .usage = "[ID]", .max_words = 1,
+	{ .name = "ps", .alias = "jobs", .usage = "[ID]", .max_words = 1,
 	    .summary = "jobs: what runs in the background",
 	    .text = "Those that run, or have left processes behind; with ID "
 	    "everything about one.",
@@ -251,7 +256,8 @@ static const struct kbox_command commands[] = {
 	    "  124  --timeout is over\n"
 	    "  125  kbox itself failed: usage, no such job, no daemon",
 	    .options = wait_options, .of_job = true, .run = kbox_wait },
-	{ .name = "kill", .usage = "ID...", .max_words = MANY,
+	{ .name = "kill", .alias = "stop", .usage = "ID...",
+	    .max_words = MANY,
 	    .summary = "end jobs, with all they have started, and shells",
 	    .text = "Jobs: SIGTERM to every process, after the grace SIGKILL "
 	    "to those that are left.\nShells: SIGHUP as if the terminal was "
@@ -345,14 +351,14 @@ kbox_common_options(void)
 
 /* ---- help ---- */
 
-/* A common option whose name the command uses for something of its own. */
+/* A common option of which the command has something of its own to say. */
 static bool
 is_hidden(const struct kbox_option *o, const struct kbox_command *c)
 {
 	const struct kbox_option	*own = c != NULL ? c->options : NULL;
 
 	for (; own != NULL && own->name != NULL; own++)
-		if (own->id != o->id && strcmp(own->name, o->name) == 0)
+		if (strcmp(own->name, o->name) == 0)
 			return true;
 	return false;
 }

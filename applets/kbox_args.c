@@ -170,6 +170,15 @@ kbox_args(struct kbox *k, int argc, char **argv)
 	return check_words(k);
 }
 
+/* What docker, kubectl and systemctl say. */
+static const struct {
+	const char	*word, *ours;
+} elsewhere[] = {
+	{ "exec", "run" }, { "start", "run" }, { "inspect", "ps" },
+	{ "list", "ps" }, { "ls", "ps" }, { "status", "ps" },
+	{ "top", "ps" }, { "sessions", "shells" },
+};
+
 /* Letters to change, add or take away (Levenshtein's distance). */
 static size_t
 distance(const char *a, const char *b)
@@ -205,6 +214,9 @@ kbox_nearest(const char *word)
 	const char			*nearest = NULL;
 	size_t				 i, d, best = strlen(word) / 3 + 2;
 
+	for (i = 0; i < ARRAY_LEN(elsewhere); i++)
+		if (strcmp(elsewhere[i].word, word) == 0)
+			return elsewhere[i].ours;
 	for (i = 0; (c = kbox_command_at(i)) != NULL; i++) {
 		if (c->summary == NULL)
 			continue;

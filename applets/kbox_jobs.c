@@ -203,6 +203,26 @@ pid_text(const struct value *v)
 	return value_count(v, "pid") > 0 ? value_text(v, "pid") : "";
 }
 
+/* A script takes one line here. */
+static char *
+on_one_line(struct kbox *k, const char *command)
+{
+	char	*out = kbox_printf(k, "%s", command), *p = out;
+	size_t	 n;
+
+	while (*command != '\0') {
+		n = strcspn(command, "\t\n\v\f\r");
+		memmove(p, command, n);
+		p += n;
+		command += n;
+		command += n = strspn(command, " \t\n\v\f\r");
+		if (n > 0 && p > out && *command != '\0')
+			*p++ = ' ';
+	}
+	*p = '\0';
+	return out;
+}
+
 static void
 add_job(struct kbox *k, struct kbox_table *t, const struct kbox_job *j)
 {
@@ -217,7 +237,7 @@ add_job(struct kbox *k, struct kbox_table *t, const struct kbox_job *j)
 	kbox_row_set(k, row, STARTED,
 	    start_text(k, j->value, "start_time"));
 	kbox_row_set(k, row, RUNTIME, runtime(k, j->value));
-	kbox_row_set(k, row, COMMAND, j->command);
+	kbox_row_set(k, row, COMMAND, on_one_line(k, j->command));
 }
 
 static bool

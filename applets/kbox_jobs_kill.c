@@ -8,7 +8,9 @@
 #include "applets/kbox_sessions.h"
 #include "base/str.h"
 #include "proc/shim.h"
+#include "workspace/command.h"
 
+#define SIGNAL_MAX	64
 #define SHELL_MS	30000	/* SIGHUP, patience, SIGKILL */
 #define GRACE_MS	5000	/* the daemon's own */
 #define SPARE_MS	30000	/* SIGKILL may take a while, too */
@@ -114,20 +116,18 @@ find_target(const struct killing *x, const char *word, struct target *t)
 static char *
 signal_json(struct kbox *k, const char *name)
 {
-	static const char	plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-			    "0123456789+-";
-	char			*up = kbox_printf(k, "%s", name), *p;
-	uint32_t		 n;
+	char		*up = kbox_printf(k, "%s", name), *p;
+	uint32_t	 n;
 
-	if (str_to_u32(name, 64, &n) == 0)
+	if (str_to_u32(name, SIGNAL_MAX, &n) == 0 && n > 0)
 		return kbox_printf(k, "%u", n);
 	for (p = up; *p != '\0'; p++)
 		if (*p >= 'a' && *p <= 'z')
 			*p = (char)(*p - 'a' + 'A');
-	if (up[0] != '\0' && up[strspn(up, plain)] == '\0')
+	if (command_signal(up) != 0)
 		return kbox_printf(k, "\"%s\"", up);
-	(void)kbox_fail(k, 0, "--signal is a name or a number, not \"%s\"",
-	    name);
+	(void)kbox_fail(k, 0, "--signal is a name such as HUP or a number "
+	    "from 1 to %d, not \"%s\"", SIGNAL_MAX, name);
 	return NULL;
 }
 

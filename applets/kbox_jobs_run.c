@@ -119,7 +119,9 @@ cannot_start(struct kbox *k, const struct kbox_answer *a)
 
 	kbox_hint_if_older(a);
 	if (a->status == 409)
-		kbox_hint("another --id, or kbox kill that one first");
+		kbox_hint("another --id, or kbox kill %s first",
+		    k->values[OPT_ID] != NULL ?
+		    kbox_clean(k, k->values[OPT_ID]) : "that one");
 	if (a->status != 500)
 		return KBOX_OWN;
 	if (why == NULL)

@@ -20,8 +20,10 @@ struct waiting {
 static int
 too_late(const struct waiting *w, const char *what)
 {
-	(void)kbox_fail(w->k, 0, "%s %s within %s", w->id, what,
-	    w->k->values[OPT_LIMIT]);
+	const char	*limit = w->k->values[OPT_LIMIT];
+
+	(void)kbox_fail(w->k, 0, "%s %s within %s%s", w->id, what, limit,
+	    limit[strspn(limit, "0123456789.")] == '\0' ? " s" : "");
 	return KBOX_EXACT(KBOX_TOO_LATE);
 }
 

@@ -420,6 +420,23 @@ def several(fake):  # noqa: F811
         end_time="2026-01-02T03:04:02.9Z")
 
 
+def test_ps_shows_a_script_in_one_line(kbox, fake):
+    fake.jobs.add("script", "\nset -e\n\n\tmake \\\n  all\n")
+    row = good(kbox("ps", "--no-headers"))
+    assert row.endswith("  set -e make \\ all\n") and row.count("\n") == 1
+    assert "\\n" in good(kbox("ps", "--json"))
+
+
+def test_docker_words(kbox, fake):
+    several(fake)
+    assert good(kbox("jobs", "-a")) == good(kbox("ps", "-a"))
+    assert good(kbox("stop", "build")) == "build had ended before\n"
+    assert "Also known as: stop" in good(kbox("stop", "--help"))
+    for word, ours in (("exec", "run"), ("inspect", "ps"), ("list", "ps"),
+                       ("start", "run"), ("log", "logs")):
+        bad(kbox(word, "x"), USAGE, "did you mean kbox %s?" % ours)
+
+
 def test_ps_table(kbox, fake):
     several(fake)
     lines = good(kbox("ps", "-a")).splitlines()
@@ -582,6 +599,13 @@ def test_kill_refuses_what_it_could_only_ignore(kbox, fake, args):
     assert all("kill-all" not in p for m, p, b in fake.bodies)
 
 
+@pytest.mark.parametrize("name", ["NOSUCH", "0", "65", "-1", "1.5", "", "SIG"])
+def test_kill_knows_its_signals(kbox, fake, name):
+    fake.jobs.add("web")
+    bad(kbox("kill", "--signal=" + name, "web"), USAGE, '"%s"' % name, "64")
+    assert not orders(fake, "web")
+
+
 def test_kill_of_a_part_is_a_signal(kbox, fake):
     """Only the whole tree is waited for."""
     fake.jobs.add("web")
@@ -690,7 +714,7 @@ def test_wait_waits(popen, fake):
 def test_wait_gives_up_in_time_with_124(kbox, fake):
     fake.jobs.add("build")
     bad(kbox("wait", "build", "--timeout", "0.2"), TOO_LATE,
-        "build has not ended within 0.2")
+        "build has not ended within 0.2 s")
     assert fake.requests[-1].endswith("/build/wait?timeout_ms=200")
     bad(kbox("wait", "build", "--log", "x", "--timeout", "200ms"), TOO_LATE)
     bad(kbox("wait", "build", "--port", "1", "--timeout", "200ms"), TOO_LATE,

@@ -252,7 +252,7 @@ def test_K15_a_signal_is_only_sent(kbox):
     assert good(kbox("wait", "sig", "--log", "got",
                      "--timeout", "10s")) == "got\n"
     assert status(kbox, "sig") == "running"
-    bad(kbox("kill", "-s", "NONSENSE", "sig"), 1, "HTTP 400")
+    bad(kbox("kill", "-s", "NONSENSE", "sig"), 2, "NONSENSE")
 
 
 def test_kill_all_and_shells_beside(kbox):
