@@ -134,12 +134,34 @@ def test_T22_other_signals_do_not_end_process_1(start):
     for sig in (signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE, signal.SIGUSR1,
                 signal.SIGUSR2):
         os.kill(d.pid, sig)
+    handled = ["Hangup", "User defined signal 1", "User defined signal 2"]
+
+    def counts():
+        return [d.log().count(name + " ignored") for name in handled]
+    harness.eventually(lambda: counts() == [1, 1, 1], "they came")
+    # Also from inside its namespace, as root: a user's kill is EPERM.
+    subprocess.run(["nsenter", "-t", str(d.pid), "-p", "-m", "sh", "-ec",
+                    "for s in HUP CHLD PIPE USR1 USR2 ALRM QUIT SEGV KILL; "
+                    "do kill -$s 1; done"], check=True)
     with d.stub() as stub:
-        r = stub.exec("for s in HUP CHLD PIPE USR1 USR2; do kill -$s 1; done;"
-                      "echo here")
-        assert r.out == b"here\n"
+        assert stub.exec("echo here").out == b"here\n"
+    assert counts() == [2, 2, 2]
     os.kill(d.pid, signal.SIGTERM)
     ended(d)
+
+
+@pytest.mark.long
+def test_T22_the_longest_grace_ends_two_seconds_before_the_pod(start):
+    d = start(config=GRACE % "16s", wrapper=PID_1)
+    with d.stub() as stub:
+        assert stub.exec(STUBBORN).out == b"up\n"
+        begin(stub, "trap '' TERM HUP; echo up; while :; do sleep 1; done",
+              "ex-28-1")
+        since = time.monotonic()
+        os.kill(d.pid, signal.SIGTERM)
+        ended(d, deadline=40)
+        assert 16 <= time.monotonic() - since <= 28
+    assert not of_user()
 
 
 def test_shutdown_6_nobody_outside_is_touched(start):
