@@ -11,7 +11,6 @@
 
 #include "base/log.h"
 #include "base/str.h"
-#include "proc/cgroup.h"
 #include "proc/mark.h"
 #include "proc/tree.h"
 #include "workspace/account.h"
@@ -224,15 +223,6 @@ on_emptied(void *arg, bool sure)
 
 /* -- the end --------------------------------------------------------------- */
 
-static bool
-was_oom(const struct job *j)
-{
-	uint64_t	n;
-
-	return j->knows_oom && cgroup_oom_kills("", &n) == 0 &&
-	    n > j->oom_kills;
-}
-
 static enum job_reason
 reason_of(const struct job *j)
 {
@@ -240,8 +230,8 @@ reason_of(const struct job *j)
 		return j->kill_reason;
 	if (j->signo == 0)
 		return JOB_REASON_NONE;
-	return j->signo == SIGKILL && was_oom(j) ? JOB_REASON_OOM :
-	    JOB_REASON_SIGNAL;
+	return j->signo == SIGKILL && jobs_oom_recent(j->owner, j->oom_kills) ?
+	    JOB_REASON_OOM : JOB_REASON_SIGNAL;
 }
 
 void
@@ -609,7 +599,7 @@ job_start(struct jobs *js, struct job **out, const struct job_spec *spec)
 		return r;
 	}
 	j->start_ms = wall_ms();
-	j->knows_oom = cgroup_oom_kills("", &j->oom_kills) == 0;
+	j->oom_kills = jobs_oom_kills(js);
 	jobs_add(js, j);
 	if (j->timeout_ms > 0)
 		loop_timer_set(js->loop, &j->timeout,

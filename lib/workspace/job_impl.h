@@ -31,8 +31,7 @@ struct job {
 	int		 exit_code, signo;
 	int64_t		 start_ms, end_ms;
 	uint32_t	 timeout_ms, grace_ms;
-	uint64_t	 oom_kills;		/* of our group, at the start */
-	bool		 knows_oom;
+	uint64_t	 oom_kills;		/* jobs_oom_kills() at its start */
 
 	/*
 	 * task: until the program is collected and nobody is left.  If the
@@ -72,6 +71,9 @@ struct jobs {
 	struct job	*list;			/* newest first */
 	bool		 stopping;
 	char		 cgroup_home[CGJOB_PATH_MAX];	/* "": none */
+	struct loop_timer oom_look;
+	uint64_t	 oom_kills;		/* of our group, as last seen */
+	uint64_t	 oom_rose_ms;		/* when it was seen to rise */
 	struct jobs_totals totals;		/* live, kept: not here */
 };
 
@@ -81,6 +83,10 @@ struct jobs {
 int	 jobs_may_start(struct jobs *js, const char *id);
 /* Takes the place of an older one of that id; makes room. */
 void	 jobs_add(struct jobs *js, struct job *j);
+/* How many the kernel killed for want of memory in our group, seen now; and
+ * whether one of them just died, and none of those before `since'. */
+uint64_t jobs_oom_kills(struct jobs *js);
+bool	 jobs_oom_recent(struct jobs *js, uint64_t since);
 /* Its log has changed; its memory was `before'. */
 void	 jobs_count_log(struct job *j, size_t before);
 

@@ -6,7 +6,15 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "proc/cgroup.h"
 #include "workspace/job_impl.h"
+
+/*
+ * The kernel counts whom it killed for want of memory in the whole container,
+ * and doesn't say whom.  Who got SIGKILL just when the number rose was it.
+ */
+#define OOM_LOOK_MS	2000		/* while jobs run */
+#define OOM_RECENT_MS	3000		/* from being seen to the death */
 
 /* -- members --------------------------------------------------------------- */
 
@@ -58,6 +66,9 @@ jobs_add(struct jobs *js, struct job *j)
 		j->next->prevp = &j->next;
 	js->list = j;
 	js->totals.started++;
+	if (js->oom_look.loop == NULL)
+		loop_timer_set(js->loop, &js->oom_look,
+		    loop_now(js->loop) + OOM_LOOK_MS);
 	evict(js);
 }
 
@@ -98,6 +109,41 @@ jobs_count_log(struct job *j, size_t before)
 	}
 }
 
+/* -- want of memory -------------------------------------------------------- */
+
+uint64_t
+jobs_oom_kills(struct jobs *js)
+{
+	uint64_t	n;
+
+	if (cgroup_oom_kills("", &n) == 0 && n != js->oom_kills) {
+		js->oom_kills = n;
+		js->oom_rose_ms = loop_now(js->loop);
+	}
+	return js->oom_kills;
+}
+
+bool
+jobs_oom_recent(struct jobs *js, uint64_t since)
+{
+	return jobs_oom_kills(js) > since &&
+	    loop_now(js->loop) - js->oom_rose_ms <= OOM_RECENT_MS;
+}
+
+static void
+look_for_oom(void *arg)
+{
+	struct jobs	*js = arg;
+	struct job	*j;
+
+	(void)jobs_oom_kills(js);
+	for (j = js->list; j != NULL && job_terminal(j); j = j->next)
+		continue;
+	if (j != NULL)
+		loop_timer_set(js->loop, &js->oom_look,
+		    loop_now(js->loop) + OOM_LOOK_MS);
+}
+
 /* -- life ------------------------------------------------------------------ */
 
 struct jobs *
@@ -112,6 +158,8 @@ jobs_create(struct loop *l, struct reap *r, const struct rlimit *nofile,
 	js->reap = r;
 	js->nofile = nofile;
 	js->shim = shim;
+	js->oom_look.fn = look_for_oom;
+	js->oom_look.arg = js;
 	if (cgjob_probe("", js->cgroup_home, sizeof js->cgroup_home) < 0)
 		js->cgroup_home[0] = '\0';
 	else
@@ -165,6 +213,7 @@ jobs_destroy(struct jobs *js)
 	if (js == NULL)
 		return;
 	jobs_abandon(js);
+	loop_timer_clear(&js->oom_look);
 	jobfiles_destroy(js->files);
 	free(js);
 }

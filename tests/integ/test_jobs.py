@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import time
@@ -362,8 +363,8 @@ echo memory > cgroup.controllers && echo "oom_kill 3" > memory.events &&
 echo "oom_kill 3" > memory/memory.oom_control && chmod -R a+rwX . &&
 exec "$@"
 """
-COUNT = "for f in memory.events memory/memory.oom_control; do " \
-        "echo 'oom_kill 4' > /sys/fs/cgroup/$f; done; "
+OOM = "for f in memory.events memory/memory.oom_control; do " \
+      "echo 'oom_kill %d' > /sys/fs/cgroup/$f; done; "
 
 
 def test_S4_out_of_memory_is_a_reason(start):
@@ -372,15 +373,71 @@ def test_S4_out_of_memory_is_a_reason(start):
     jobs = Jobs(d.rest_sock)
     j = jobs.wait(jobs.start("kill -KILL $$"))
     assert (j["status"], j["reason"]) == ("killed", "signal")
-    id = jobs.start(COUNT + "echo up; sleep 100")
+    id = jobs.start(OOM % 4 + "echo up; sleep 100")
     jobs.until(id, "up")
     jobs.kill(id, grace_ms=0)           # that was us
     assert jobs.get(id)["reason"] == "requested"
-    id = jobs.start("echo 'oom_kill 5' | tee /sys/fs/cgroup/memory.events > "
-                    "/sys/fs/cgroup/memory/memory.oom_control; kill -KILL $$")
-    j = jobs.wait(id)
+    j = jobs.wait(jobs.start(OOM % 5 + "kill -KILL $$"))
     assert (j["status"], j["exit_code"], j["reason"]) == ("killed", 137,
                                                           "oom")
+    j = jobs.wait(jobs.start("kill -KILL $$"))      # that was before it
+    assert j["reason"] == "signal"
+
+
+def test_S4_somebody_elses_want_of_memory_is_not_the_reason(start):
+    """It was a while ago, and the job went on."""
+    d = start(wrapper=["unshare", "--mount", "sh", "-c", CGROUP, "-"])
+    jobs = Jobs(d.rest_sock)
+    id = jobs.start("sleep 100")
+    jobs.wait(jobs.start(OOM % 4))
+    time.sleep(6)                       # until it is seen, and then some
+    os.kill(jobs.get(id)["pid"], signal.SIGKILL)
+    j = jobs.wait(id)
+    assert (j["exit_code"], j["reason"]) == (137, "signal")
+
+
+@pytest.fixture
+def small_group():
+    """A memory control group of 128 MiB, to start a daemon in."""
+    with open("/proc/self/cgroup") as f:
+        text = f.read()
+    m = re.search(r"^\d+:memory:(/.*)", text, re.M)
+    top, limit = "/sys/fs/cgroup/memory", "memory.limit_in_bytes"
+    if not m:
+        m = re.search(r"^0::(/.*)", text, re.M)
+        top, limit = "/sys/fs/cgroup", "memory.max"
+    path = "%s%s/k8shell-oom-%d" % (top, m[1] if m else "", os.getpid())
+    try:
+        os.mkdir(path)
+    except OSError as e:
+        pytest.skip("no control group can be made: %s" % e)
+    try:
+        with open(path + "/" + limit, "w") as f:
+            f.write(str(128 << 20))
+        yield path
+    except OSError as e:
+        pytest.skip("no memory limit can be set: %s" % e)
+    finally:
+        harness.eventually(lambda: os.rmdir(path) is None, "it is gone")
+
+
+@pytest.mark.skipif(not re.search(r"SwapTotal: +0 kB",
+                                  open("/proc/meminfo").read()),
+                    reason="there is swap")
+def test_S4_the_kernel_runs_out_of_memory_for_a_job(start, small_group):
+    d = start(wrapper=["sh", "-c", "echo $$ > %s/cgroup.procs && exec \"$@\""
+                       % small_group, "-"])
+    jobs = Jobs(d.rest_sock)
+    other = jobs.start("sleep 100")
+    eats = ["python3", "-c", "b = bytearray(b'x') * (400 << 20)"]
+    j = jobs.wait(jobs.start(eats))
+    assert (j["status"], j["exit_code"], j["signal"], j["reason"]) == (
+        "killed", 137, 9, "oom")
+    j = jobs.wait(jobs.start("%s; exit $?" % shlex.join(eats)))
+    assert (j["status"], j["exit_code"], j["reason"]) == ("killed", 137,
+                                                          "oom")
+    assert jobs.get(other)["status"] == "running"
+    d.stop()
 
 
 # -- timeouts ----------------------------------------------------------------------
