@@ -94,6 +94,10 @@ refuse(struct rest_conn *c, int err, const char *why)
 		rest_error(c, 503, "%s", why != NULL ? why :
 		    "too many jobs or processes");
 		break;
+	case -EMFILE:
+	case -ENFILE:
+		rest_error(c, 503, "too few file descriptors");
+		break;
 	case -ENOMEM:
 	case -ESHUTDOWN:
 		rest_error(c, 503, "%s", err == -ENOMEM ? "out of memory" :
