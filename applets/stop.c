@@ -58,9 +58,9 @@ on_killed(void *arg, const struct treekill_result *r)
 	s->kill = NULL;
 	loop_timer_clear(&s->progress);
 	for (i = 0; i < r->nsurvivors && i < TREEKILL_SURVIVORS_MAX; i++)
-		log_warn(COMPONENT, "stopping: pid %d (%s) can't be killed, "
-		    "state %c", (int)r->survivor[i].pid, r->survivor[i].name,
-		    r->survivor[i].state);
+		log_warn(COMPONENT, "stopping: pid %d (%s) is still there: %s",
+		    (int)r->survivor[i].pid, r->survivor[i].name,
+		    treekill_why(&r->survivor[i]));
 	log_info(COMPONENT, "stopping: %zu processes left%s", r->nsurvivors,
 	    r->phase == TREEKILL_KILL ? ", some had to be killed" : "");
 	s->done(s->arg);

@@ -16,18 +16,26 @@
 #define PREFIX		"k8shell-job-"
 #define PROBE		"probe"
 #define TYPE_MAX	64
+#define EVENTS_MAX	128
+#define CLOSED		{ .procs = -1, .kill = -1, .events = -1 }
 #define DEPTH_MAX	32		/* of groups that a job made itself */
 
 static int
-open_control(const char *path, const char *name)
+open_file(const char *path, const char *name, int how)
 {
 	char	file[CGJOB_PATH_MAX + 32];
 	int	fd, r;
 
 	if ((r = str_format(file, sizeof file, "%s/%s", path, name)) < 0)
 		return r;
-	fd = open(file, O_WRONLY | O_CLOEXEC);
+	fd = open(file, how | O_CLOEXEC);
 	return fd >= 0 ? fd : -errno;
+}
+
+static int
+open_control(const char *path, const char *name)
+{
+	return open_file(path, name, O_WRONLY);
 }
 
 /* A threaded group takes no cgroup.kill, an invalid one no process. */
@@ -56,6 +64,8 @@ open_controls(struct cgjob *g)
 		return g->kill == -ENOENT ? -ENOSYS : g->kill;
 	if ((g->procs = open_control(g->path, "cgroup.procs")) < 0)
 		return g->procs;
+	if ((g->events = open_file(g->path, "cgroup.events", O_RDONLY)) < 0)
+		return g->events;
 	(void)flock(g->procs, LOCK_EX | LOCK_NB);	/* cgjob_sweep() */
 	return 0;
 }
@@ -65,7 +75,7 @@ cgjob_open(struct cgjob *g, const char *home, const char *id)
 {
 	int	r;
 
-	*g = (struct cgjob){ .procs = -1, .kill = -1 };
+	*g = (struct cgjob)CLOSED;
 	r = str_format(g->path, sizeof g->path, "%s/" PREFIX "%s", home, id);
 	if (r < 0)
 		return r;
@@ -111,6 +121,28 @@ cgjob_join(int procs)
 	return n == 1 ? 0 : -errno;
 }
 
+void
+cgjob_kill(int kill)
+{
+	while (pwrite(kill, "1", 1, 0) == -1 && errno == EINTR)
+		continue;
+}
+
+bool
+cgjob_lives(int events)
+{
+	char	text[EVENTS_MAX];
+	ssize_t	n;
+
+	while ((n = pread(events, text, sizeof text - 1, 0)) == -1 &&
+	    errno == EINTR)
+		continue;
+	if (n <= 0)
+		return false;
+	text[n] = '\0';
+	return strstr(text, "populated 1\n") != NULL;
+}
+
 /* The groups below path; its files are the kernel's and go with it. */
 static void
 remove_below(const char *path, unsigned depth)
@@ -147,6 +179,7 @@ cgjob_close(struct cgjob *g)
 		return 0;
 	close_fd(&g->kill);
 	close_fd(&g->procs);
+	close_fd(&g->events);
 	if (rmdir(g->path) == -1) {
 		remove_below(g->path, DEPTH_MAX);
 		if (rmdir(g->path) == -1 && errno != ENOENT)
@@ -179,7 +212,7 @@ cgjob_sweep(const char *root)
 	if (cgroup_own(root, home, sizeof home) < 0 || (d = opendir(home)) == NULL)
 		return;
 	while ((e = readdir(d)) != NULL) {
-		g = (struct cgjob){ .procs = -1, .kill = -1 };
+		g = (struct cgjob)CLOSED;
 		if (str_prefix(e->d_name, PREFIX) &&
 		    strcmp(e->d_name, PREFIX PROBE) != 0 &&
 		    path_join(g.path, sizeof g.path, home, e->d_name) >= 0 &&

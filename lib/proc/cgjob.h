@@ -14,6 +14,7 @@
 #ifndef PROC_CGJOB_H
 #define PROC_CGJOB_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define CGJOB_PATH_MAX	1024
@@ -21,6 +22,7 @@
 struct cgjob {
 	char	 path[CGJOB_PATH_MAX];	/* "": none */
 	int	 procs, kill;		/* to write to; close-on-exec */
+	int	 events;		/* cgroup.events, to read */
 };
 
 /*
@@ -41,6 +43,12 @@ int	 cgjob_open(struct cgjob *g, const char *home, const char *id);
  * Async-signal-safe.  0 or -errno.
  */
 int	 cgjob_join(int procs);
+
+/* SIGKILL to all in it and below it.  kill: of the group. */
+void	 cgjob_kill(int kill);
+
+/* Whether somebody lives in it or below it, zombies don't count. */
+bool	 cgjob_lives(int events);
 
 /*
  * Removes the empty groups that jobs left where cgjob_probe() looks: those of

@@ -7,11 +7,13 @@
 #include <unistd.h>
 
 #include "loop/loop.h"
+#include "proc/cgjob.h"
 #include "proc/tree_impl.h"
 #include "proc/treekill.h"
 
 #define NOW_PASSES	8u	/* of treekill_now() */
 #define EMPTY_ENOUGH	2u	/* walks in a row that find nobody */
+#define GROUP_LOOKS	3u	/* until who is dead has left the group */
 
 /*
  * Looks for late forks, in ms: apart by 4 times what the last one took, but
@@ -50,7 +52,7 @@ struct treekill {
 	struct loop_task look;
 	uint64_t	 walked_at;	/* past all of them, ms */
 	uint64_t	 forced_at;
-	unsigned	 passes, look_ms;
+	unsigned	 passes, look_ms, group_looks;
 	bool		 forcing, settled, killed, emptied, ending;
 	struct treekill_result result;
 };
@@ -77,6 +79,8 @@ tell(struct tree *t, size_t i, int signo, unsigned mark)
 		return false;
 	r = tree_signal(t, i, signo);
 	m->told |= (uint8_t)(mark | (r == 0 ? TOLD : r == -EPERM ? DENIED : 0));
+	if (r == 0)
+		m->told &= (uint8_t)~DENIED;
 	return r == 0;
 }
 
@@ -145,9 +149,8 @@ force_pass(struct tree *t, const struct tree_scope *scope, int cgroup)
 	unsigned	before = count_told(t, TOLD_KILL);
 
 	stop_all(t, scope);
-	if (t->live > 0 && cgroup >= 0)
-		while (pwrite(cgroup, "1", 1, 0) == -1 && errno == EINTR)
-			continue;
+	if (cgroup >= 0)
+		cgjob_kill(cgroup);
 	kill_groups(t);
 	tell_all(t, SIGKILL, TOLD_KILL);
 	return count_told(t, TOLD_KILL) - before;
@@ -384,6 +387,34 @@ look_forcing(struct treekill *k)
 	return false;
 }
 
+static void
+force(struct treekill *k)
+{
+	k->forcing = true;
+	k->forced_at = loop_now(k->loop);
+	loop_timer_set(k->loop, &k->end, k->forced_at + TREEKILL_SETTLE_MS);
+}
+
+/*
+ * The walk finds nobody any more: so who is still in the group has hidden from
+ * it, and nobody can ask him.  True: nobody is.
+ */
+static bool
+end_group(struct treekill *k)
+{
+	if (k->spec.cgroup < 0 || k->settled ||
+	    !cgjob_lives(k->spec.cgroup_events))
+		return true;
+	if (++k->group_looks > GROUP_LOOKS) {
+		if (!k->forcing)
+			force(k);
+		k->killed = true;
+		cgjob_kill(k->spec.cgroup);
+	}
+	tick_within(k, HUNT_MS);
+	return false;
+}
+
 static bool
 look(struct treekill *k)
 {
@@ -393,7 +424,15 @@ look(struct treekill *k)
 	loop_timer_clear(&k->tick);
 	over = k->forcing ? look_forcing(k) : look_asking(k);
 	k->look_ms = (unsigned)(clock_ms() - before);
-	return over;
+	return over && end_group(k);
+}
+
+const char *
+treekill_why(const struct treekill_survivor *s)
+{
+	return s->denied ? "not permitted" :
+	    s->state == 'D' ? "state D: it hangs in the kernel" :
+	    "not dead yet";
 }
 
 static void
@@ -403,16 +442,21 @@ name_survivors(struct treekill *k)
 	struct treekill_survivor	*s;
 	const struct tree_member	*m;
 	size_t				 i;
+	bool				 denied;
 
 	for (i = 0; i < k->tree.n; i++) {
 		m = &k->tree.member[i];
 		if (m->dead)
 			continue;
+		denied = (m->told & DENIED) != 0;
+		res->root_denied |= denied && m->stat.pid ==
+		    k->spec.scope.leader;
 		if (res->nsurvivors++ >= TREEKILL_SURVIVORS_MAX)
 			continue;
 		s = &res->survivor[res->nsurvivors - 1];
 		s->pid = m->stat.pid;
 		s->state = m->stat.state;
+		s->denied = denied;
 		memcpy(s->name, m->stat.name, sizeof s->name);
 	}
 }
@@ -436,7 +480,8 @@ finish(struct treekill *k)
 	k->ending = true;
 	if (!k->emptied) {
 		name_survivors(k);
-		k->result.unsure = k->tree.lost;
+		k->result.unsure = k->tree.lost || (k->spec.cgroup >= 0 &&
+		    cgjob_lives(k->spec.cgroup_events));
 	}
 	k->result.told = count_told(&k->tree, TOLD);
 	k->result.denied = count_told(&k->tree, DENIED);
@@ -454,14 +499,6 @@ on_look(void *arg)
 
 	if (k->emptied || look(k))
 		finish(k);
-}
-
-static void
-force(struct treekill *k)
-{
-	k->forcing = true;
-	k->forced_at = loop_now(k->loop);
-	loop_timer_set(k->loop, &k->end, k->forced_at + TREEKILL_SETTLE_MS);
 }
 
 /* The grace is over, and later the time to die. */

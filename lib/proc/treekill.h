@@ -7,7 +7,7 @@
  * walk, and SIGKILL in passes (stop, kill, kill groups, or cgroup.kill where
  * there is a group of the job's own) until two in a row find nobody alive (K5,
  * K6), at most TREEKILL_PASSES or TREEKILL_FORCE_MS (K7).  Whoever is left then
- * hangs in the kernel and is reported (K10).
+ * hangs in the kernel, or isn't ours to kill (K12), and is reported (K10).
  *
  * It holds no lock of anybody's (K13), and a zombie counts as dead (K8): when
  * done() is called, the tree is gone, not about to go.
@@ -40,6 +40,7 @@ enum treekill_phase {
 struct treekill_survivor {
 	pid_t	 pid;
 	char	 state;			/* mostly 'D' */
+	bool	 denied;		/* the last signal was refused: EPERM */
 	char	 name[PROCFS_NAME_MAX];
 };
 
@@ -47,18 +48,24 @@ struct treekill_result {
 	enum treekill_phase phase;
 	unsigned told;			/* members that got a signal */
 	unsigned denied;		/* EPERM (K12) */
+	bool	 root_denied;		/* the leader is one of those */
 	/* There was no shim, or it was killed: who has hidden on purpose, from
-	 * mark and session, is not among those that were found. */
+	 * mark and session, is not among those that were found.  Or somebody
+	 * lives in the group whom SIGKILL doesn't end. */
 	bool	 unsure;
 	size_t	 nsurvivors;		/* all of them */
 	struct treekill_survivor survivor[TREEKILL_SURVIVORS_MAX];
 };
 
+/* "not permitted", or what its state means; static. */
+const char *treekill_why(const struct treekill_survivor *s);
+
 struct treekill_spec {
 	struct tree_scope scope;
 	uint32_t grace_ms;		/* 0: SIGKILL at once */
-	int	 cgroup;		/* cgroup.kill of the job's own group,
-					 * borrowed; or -1 */
+	/* Of the job's own group, borrowed: cgroup.kill, or -1; and, looked at
+	 * only with it, cgroup.events, or -1. */
+	int	 cgroup, cgroup_events;
 };
 
 struct treekill;

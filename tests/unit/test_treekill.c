@@ -126,7 +126,7 @@ plant_some(struct felling *f, enum grove_shape shape, int n, unsigned how)
 	if ((how & GROVE_HOLD) == 0)
 		assert_true(grove_ready(&f->g));
 	f->spec = (struct treekill_spec){ .grace_ms = 4 * TREEKILL_GRACE_MS,
-	    .cgroup = -1, .scope = { .shim = f->g.shim, .sys = &f->sys } };
+	    .cgroup = -1, .cgroup_events = -1, .scope = { .shim = f->g.shim, .sys = &f->sys } };
 	f->sys = (struct tree_sys){ "", fake_open, fake_send, fake_kill,
 	    fake_stat, fake_step, f,
 	    UINT64_MAX / 2 };
@@ -294,6 +294,8 @@ K7_K10_N11_who_hangs_in_the_kernel_is_named(void **state)
 	assert_int_equal(f.result.nsurvivors, 3);
 	for (i = 0; i < 3; i++) {
 		assert_int_equal(f.result.survivor[i].state, 'D');
+		assert_false(f.result.survivor[i].denied);
+		assert_int_equal(treekill_why(&f.result.survivor[i])[6], 'D');
 		assert_true(f.result.survivor[i].pid > 1);
 		assert_true(f.result.survivor[i].name[0] != '\0');
 	}
@@ -323,13 +325,16 @@ K12_who_refuses_is_reported_and_the_others_die(void **state)
 
 	(void)state;
 	plant(&f, GROVE_FLAT, 3);
-	f.denied = f.g.leader;
+	f.denied = f.spec.scope.leader = f.g.leader;
 	f.spec.grace_ms = 50;
 	start(&f);
 	spin_until(&f.s, &f.done);
 	assert_int_equal(f.result.denied, 1);
 	assert_int_equal(f.result.nsurvivors, 1);
 	assert_int_equal(f.result.survivor[0].pid, f.g.leader);
+	assert_true(f.result.survivor[0].denied && f.result.root_denied);
+	assert_string_equal(treekill_why(&f.result.survivor[0]),
+	    "not permitted");
 	assert_int_equal(grove_count(&f.g), 1);
 	assert_true(f.took_ms < TREEKILL_SETTLE_MS);
 	kill(f.g.leader, SIGKILL);
@@ -560,16 +565,27 @@ an_abandoned_kill_tells_nobody_anything(void **state)
 	clear(&f);
 }
 
+/* An unlinked file with that text. */
+static int
+some_file(const char *text)
+{
+	char	path[] = "/tmp/test_treekill." "XX" "XX" "XX";
+	int	fd = mkstemp(path);
+
+	assert_true(fd >= 0);
+	unlink(path);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	return fd;
+}
+
 static void
 the_group_of_the_job_is_killed_when_force_is_needed(void **state)
 {
 	struct felling	f;
-	char		path[] = "/tmp/test_treekill." "XX" "XX" "XX", c = 0;
-	int		fd = mkstemp(path);
+	char		c = 0;
+	int		fd = some_file("");
 
 	(void)state;
-	assert_true(fd >= 0);
-	unlink(path);
 	plant(&f, GROVE_FLAT, 2);
 	f.spec.cgroup = fd;
 	fell(&f);
@@ -583,6 +599,37 @@ the_group_of_the_job_is_killed_when_force_is_needed(void **state)
 	assert_int_equal(c, '1');
 	clear(&f);
 	close(fd);
+}
+
+static void
+group_empties(void *arg)
+{
+	struct felling	*f = arg;
+
+	(void)!pwrite(f->spec.cgroup_events, "populated 0\n", 12, 0);
+}
+
+/* He is where no walk finds him, but in the group he is in. */
+static void
+who_hides_in_the_group_of_the_job_dies_with_it(void **state)
+{
+	struct felling	f;
+	char		c = 0;
+
+	(void)state;
+	plant(&f, GROVE_FLAT, 2);
+	f.spec.cgroup = some_file("");
+	f.spec.cgroup_events = some_file("populated 1\nfrozen 0\n");
+	f.later.fn = group_empties;
+	f.later.arg = &f;
+	loop_timer_set(f.s.loop, &f.later, loop_now(f.s.loop) + 100);
+	fell(&f);
+	assert_true(f.took_ms >= 95);
+	assert_int_equal(pread(f.spec.cgroup, &c, 1, 0), 1);
+	assert_int_equal(f.result.phase, TREEKILL_KILL);
+	close(f.spec.cgroup);
+	close(f.spec.cgroup_events);
+	clear(&f);
 }
 
 static void
@@ -663,6 +710,8 @@ main(void)
 		cmocka_unit_test(an_abandoned_kill_tells_nobody_anything),
 		cmocka_unit_test(
 		    the_group_of_the_job_is_killed_when_force_is_needed),
+		cmocka_unit_test(
+		    who_hides_in_the_group_of_the_job_dies_with_it),
 		cmocka_unit_test(no_memory_makes_it_slower_not_wrong),
 	};
 
