@@ -155,7 +155,8 @@ order_json(const struct killing *x)
 
 /* ---- how it went ---- */
 
-/* "123 dd (D), 124 dd (D)": what nothing could kill. */
+/* "123 dd (state D: ...), 124 sudo (not permitted)": who could not be killed;
+ * older daemons tell his state only. */
 static int
 survivors(struct kbox *k, const char *id, const struct value *v)
 {
@@ -167,7 +168,8 @@ survivors(struct kbox *k, const char *id, const struct value *v)
 	for (s = list->kids; s != NULL; s = s->next)
 		all = kbox_printf(k, "%s%s%s %s (%s)", all,
 		    s != list->kids ? ", " : "", value_text(s, "pid"),
-		    value_text(s, "name"), value_text(s, "state"));
+		    value_text(s, "name"), value_text(s,
+		    value_get(s, "why") != NULL ? "why" : "state"));
 	return kbox_fail(k, KBOX_FAILED, "%s%sstill there: %s", id,
 	    id[0] != '\0' ? ": " : "", all);
 }
@@ -211,7 +213,7 @@ show_killed(struct kbox *k, const struct target *t, const struct value *v)
 		printf("%s has ended, exit status %s%s\n", clean, code,
 		    strcmp(value_text(v, "phase"), "kill") == 0 ?
 		    " (it took SIGKILL)" : "");
-	else
+	else if (strcmp(value_text(v, "status"), "running") != 0)
 		printf("%s has ended\n", clean);
 	if (value_true(v, "unsure"))
 		kbox_hint("somebody killed its %s: who hid on purpose may "

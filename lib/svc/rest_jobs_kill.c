@@ -24,6 +24,7 @@ put_survivors(struct json_out *o, const struct treekill_result *r)
 		json_put_int(o, "pid", r->survivor[i].pid);
 		json_put_string(o, "state", state);
 		json_put_string(o, "name", r->survivor[i].name);
+		json_put_string(o, "why", treekill_why(&r->survivor[i]));
 		json_put_end(o, '}');
 	}
 }

@@ -44,7 +44,8 @@ answer(struct job *j)
 {
 	struct job_killing	*k;
 
-	if (j->kill != NULL || !j->killed || !job_terminal(j))
+	if (j->kill != NULL || !j->killed ||
+	    (!job_terminal(j) && !j->result.root_denied))
 		return;
 	for (k = j->killings; k != NULL; k = k->next)
 		loop_later(j->owner->loop, &k->task);
@@ -85,9 +86,9 @@ log_survivors(const struct job *j, const struct treekill_result *r)
 	    r->nsurvivors : TREEKILL_SURVIVORS_MAX;
 
 	for (i = 0; i < n; i++)
-		log_warn(JOB_COMPONENT, "job %s: pid %d (%s) is still there, "
-		    "state %c", j->id, (int)r->survivor[i].pid,
-		    r->survivor[i].name, r->survivor[i].state);
+		log_warn(JOB_COMPONENT, "job %s: pid %d (%s) is still there: "
+		    "%s", j->id, (int)r->survivor[i].pid,
+		    r->survivor[i].name, treekill_why(&r->survivor[i]));
 }
 
 /*
@@ -111,6 +112,11 @@ settle(struct job *j)
 
 	j->killed = true;
 	if (job_terminal(j)) {
+		answer(j);
+		return;
+	}
+	if (j->result.root_denied) {	/* it runs on, and is still ours */
+		j->kill_reason = JOB_REASON_NONE;
 		answer(j);
 		return;
 	}
@@ -138,7 +144,7 @@ static void
 begin(struct job *j, uint32_t grace_ms)
 {
 	struct treekill_spec	spec = { .grace_ms = grace_ms,
-		.cgroup = job_cgroup(j) };
+		.cgroup = job_cgroup(j), .cgroup_events = j->cgroup.events };
 
 	j->killed = false;
 	j->result = (struct treekill_result){ .phase = TREEKILL_NONE };
@@ -194,6 +200,18 @@ await_birth(struct job *j, uint32_t grace_ms)
 	look_for_birth(j);
 }
 
+/* A kill of this turn: whoever comes now gets what the others get. */
+static bool
+is_answering(const struct job *j)
+{
+	const struct job_killing	*k;
+
+	for (k = j->killings; k != NULL; k = k->next)
+		if (k->task.queued)
+			return true;
+	return false;
+}
+
 void
 job_kill(struct job *j, uint32_t grace_ms, enum job_reason reason,
     const char *who, struct job_killing *k)
@@ -211,6 +229,8 @@ job_kill(struct job *j, uint32_t grace_ms, enum job_reason reason,
 		treekill_hasten(j->kill, grace_ms);
 	} else if (is_unborn(j)) {
 		await_birth(j, grace_ms);
+	} else if (is_answering(j)) {
+		answer(j);
 	} else if (alive && !j->settle.loop) {
 		begin(j, grace_ms);
 	} else if (job_terminal(j)) {

@@ -723,6 +723,30 @@ def test_K6_a_control_group_goes_with_its_job(alone):
     harness.eventually(lambda: not os.path.exists(group), "it is gone")
 
 
+CGROUP2 = ["unshare", "--mount", "sh", "-c", "mount -t cgroup2 none "
+           "/sys/fs/cgroup && exec \"$@\"", "sh"]
+
+
+def test_K6_who_hides_in_the_control_group_dies_with_it(start):
+    """Without shim, session and mark: standalone, where one may."""
+    if subprocess.run(CGROUP2 + ["test", "-e", "/sys/fs/cgroup/cgroup.procs"],
+                      capture_output=True).returncode != 0:
+        pytest.skip("no v2 hierarchy can be mounted here")
+    d = start(wrapper=CGROUP2)
+    jobs = Jobs(d.rest_sock)
+    if "jobs get control groups in" not in d.log():
+        pytest.skip("no cgroup.kill here")
+    id = jobs.start("(env -i setsid prlimit --locks=1:1 sh -c 'echo pid $$; "
+                    "exec sleep 100' &) ; echo pid $$; sleep 100")
+    pids = jobs.pids(id, 2)
+    shim = ppid(jobs.get(id)["pid"])
+    os.kill(shim, signal.SIGKILL)
+    harness.eventually(lambda: dead(shim), "the shim is dead")
+    k = jobs.kill(id)
+    assert all(dead(p) for p in pids)
+    assert k["killed"] is True and k["phase"] == "kill"
+
+
 # -- N -----------------------------------------------------------------------------
 
 def test_N3_T9_a_root_that_is_gone_hides_nobody(jobs):
@@ -785,7 +809,9 @@ def test_N11_K10_S8_S9_somebody_hangs_in_the_kernel(jobs, hung):
         assert time.monotonic() - t < 4
         k = c.answer().json
         assert k["killed"] is False and k["phase"] == "kill"
-        assert k["survivors"] == [{"pid": pid, "state": "D", "name": "cat"}]
+        assert k["survivors"] == [{
+            "pid": pid, "state": "D", "name": "cat",
+            "why": "state D: it hangs in the kernel"}]
         assert (k["status"], k["exit_code"]) == ("killed", 137)
         e = f.rest_of_it()[-1]
         assert (e["type"], e["exit_code"]) == ("exit", 137)
@@ -1294,6 +1320,74 @@ def test_standalone_as_a_user_of_no_privilege(start):
         k = jobs.kill(id)
         assert dead(pid) and k["killed"] is True and k["exit_code"] == 143
         d.stop()
+
+
+DENIED = """
+#include <stdlib.h>
+#include <unistd.h>
+int main(int argc, char **argv)
+{
+	if (setuid(0) != 0)
+		return 9;
+	write(1, "root\\n", 5);
+	sleep(argc > 1 ? atoi(argv[1]) : 100);
+	return 3;
+}
+"""
+
+
+@pytest.fixture
+def powerful():
+    """A program that runs as root, whoever starts it."""
+    with rest.public_folder(0o1777) as folder:
+        path = os.path.join(folder, "powerful")
+        done = subprocess.run(["cc", "-static", "-o", path, "-xc", "-"],
+                              input=DENIED, text=True, capture_output=True)
+        assert done.returncode == 0, done.stderr
+        os.chmod(path, 0o4755)
+        if subprocess.run(rest.as_uid(harness.UID) + [path, "0"],
+                          capture_output=True).returncode != 3:
+            pytest.skip("no setuid programs here")
+        yield folder, path
+
+
+def test_K12_who_is_not_ours_to_kill_is_told_and_others_die(start, powerful):
+    folder, path = powerful
+    d = start(config=None, user=harness.UID,
+              args=["--run-dir", folder + "/run"],
+              env={"HOME": folder, "PATH": os.environ["PATH"]})
+    jobs = Jobs(folder + "/run/k8shelld.sock")
+    # A member: the job ends, and says who lives on.
+    id = jobs.start(path + " & echo pid $!; sleep 100 & echo pid $!; wait")
+    jobs.until(id, "root")
+    denied, other = jobs.pids(id, 2)
+    k = jobs.kill(id, grace_ms=300)
+    assert k["killed"] is False and k["status"] == "killed"
+    assert dead(other) and not dead(denied)
+    assert k["survivors"] == [{"pid": denied, "state": "S", "name": "powerful",
+                               "why": "not permitted"}]
+    assert "pid %d (powerful) is still there: not permitted" % denied \
+        in d.log()
+    os.kill(denied, signal.SIGKILL)
+    # The program itself: it runs on, supervised, and says so itself.
+    id = jobs.start([path])
+    jobs.until(id, "root")
+    pid = jobs.get(id)["pid"]
+    for _ in range(2):
+        k = jobs.kill(id, grace_ms=100)
+        assert k["killed"] is False and "exit_code" not in k
+        assert k["status"] == jobs.get(id)["status"] == "running"
+        assert [s["why"] for s in k["survivors"]] == ["not permitted"]
+        assert not dead(pid)
+    out = subprocess.run([harness.BINARY, "kbox", "kill", "-9", id,
+                          "--socket", jobs.path], text=True,
+                         capture_output=True)
+    assert (out.returncode, out.stdout) == (1, ""), out
+    assert "still there: %d powerful (not permitted)" % pid in out.stderr
+    os.kill(pid, signal.SIGTERM)
+    j = jobs.wait(id)
+    assert (j["status"], j["exit_code"], j["reason"]) == ("killed", 143,
+                                                          "signal")
 
 
 def test_standalone_as_root_for_a_user(start, home):
