@@ -86,13 +86,12 @@ int	 task_redraw(struct task *t);
 /*
  * The client is gone: input already accepted is written as far as the child
  * takes it at once (SH-13), then SIGHUP (and SIGCONT) to the group and to who
- * is below it in its session (hangup.h says when those are killed), the terminal
- * is closed, and SIGKILL to the program after TASK_HANGUP_MS.  A task still
- * starting is hung up once it has started, or killed after the same time.
- * Processes that left the group stay (nohup,
- * setsid).  The task frees itself when the child is collected; no callback
- * follows except done(), then.  Instead of task_destroy(), it is allowed after
- * finished(), too.
+ * is below it in its session (hangup.h says when those are killed), the
+ * terminal is closed, and SIGKILL to the program after TASK_HANGUP_MS.  A task
+ * still starting is hung up once it has started, or killed after the same time.
+ * Who left the session (setsid) or ignores SIGHUP (nohup) stays.  The task
+ * frees itself when the child is collected; no callback follows except done(),
+ * then.  Instead of task_destroy(), it is allowed after finished(), too.
  */
 void	 task_hangup(struct task *t, void (*done)(void *arg), void *arg);
 

@@ -17,6 +17,9 @@ $(BENCH)/load: $(RELDIR)/tests/bench/load.o $(LOADOBJ) $(SYS)/.key
 $(BENCH)/fell: $(RELDIR)/tests/bench/fell.o $(LOADOBJ) $(SYS)/.key
 	mkdir -p $(@D)
 	$(LINK)
+$(BENCH)/sentinel: $(RELDIR)/tests/bench/sentinel.o $(LOADOBJ) $(SYS)/.key
+	mkdir -p $(@D)
+	$(LINK)
 $(BENCH)/true: $(RELDIR)/tests/bench/true.o $(SYS)/.key
 	mkdir -p $(@D)
 	$(LINK)
