@@ -41,7 +41,7 @@ PKGS_INTEG="python3-pytest python3-grpcio python3-grpc-tools python3-protobuf
 	nghttp2-client nghttp2-server curl openssh-client openssh-server
 	openssl strace valgrind tmux expect rsync tini busybox-static file
 	faketime procps util-linux iproute2 qemu-user-static podman crun
-	vim-tiny less"
+	vim-tiny less zsh fish"
 
 # The peers of the benchmark.
 PKGS_BENCH="g++ pkg-config libgrpc++-dev protobuf-compiler-grpc

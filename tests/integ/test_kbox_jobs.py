@@ -893,13 +893,67 @@ def test_completion_knows_jobs(kbox, fake):
     assert "$(reboot)" not in complete(kbox, "ps", "")
 
 
-@pytest.mark.parametrize("shell,script", [
-    ("bash", 'source <(kbox completion bash); COMP_WORDS=(kbox kill w); '
-     'COMP_CWORD=2; _kbox; echo "${COMPREPLY[@]}"'),
-    ("zsh", 'compdef() { :; }; compadd() { shift; print -r -- "$@"; }; '
-     'source <(kbox completion zsh); words=(kbox kill w); CURRENT=3; _kbox'),
-    ("fish", 'kbox completion fish | source; complete -C "kbox kill w"')])
-def test_completion_in_shells(binary, fake, tmp_path, shell, script):
+def test_completion_behind_an_equals_sign(kbox, fake):
+    """zsh and fish leave the word whole, bash makes three of it."""
+    several(fake)
+    assert complete(kbox, "ps", "--status=f") == ["--status=failed"]
+    assert complete(kbox, "ps", "--status", "=", "f") == ["failed"]
+    assert complete(kbox, "ps", "--status", "=")[0] == "starting"
+    assert complete(kbox, "--color=al") == ["--color=always"]
+    assert complete(kbox, "--color", "=", "always", "kill", "w") == ["web"]
+    assert complete(kbox, "--color=always", "kill", "w") == ["web"]
+    assert complete(kbox, "ps", "--all=", "") != []
+    assert complete(kbox, "ps", "--all=") == []
+    assert complete(kbox, "run", "--session=sh-web-2") == [
+        "--session=sh-web-2"]
+
+
+def test_completion_offers_no_id_that_would_be_an_option(kbox, fake):
+    fake.jobs.add("-now-")
+    fake.jobs.add("..now")
+    assert complete(kbox, "kill", "")[:1] == ["..now"]
+    assert "-now-" not in complete(kbox, "kill", "-")
+    assert complete(kbox, "kill", "--", "-") == ["-now-"]
+    assert "now" in good(kbox("ps", "--", "-now-"))
+
+
+def test_completion_of_200_jobs_with_dots_and_dashes(kbox, fake):
+    for i in range(200):
+        fake.jobs.add("db-%d.main_x.%d" % (i, i % 7))
+    assert len([x for x in complete(kbox, "kill", "") if "main" in x]) == 200
+    assert len(complete(kbox, "kill", "db-1")) == 111
+    assert complete(kbox, "logs", "db-199.") == ["db-199.main_x.3"]
+    assert complete(kbox, "wait", "db.199") == []
+
+
+def test_completion_asks_the_daemon_that_is_named(binary, fake, tmp_path):
+    several(fake)
+    for named in (["--socket", fake.path], ["--socket=" + fake.path],
+                  ["--run-dir", os.path.dirname(fake.path)]):
+        for words in (named + ["kill", "w"], ["kill"] + named + ["w"]):
+            assert good(call(binary, "__complete", "--", *words)) == "web\n"
+    assert good(call(binary, "__complete", "--socket", fake.path, "--",
+                     "--socket", tmp_path / "none", "kill", "w")) == ""
+    assert good(call(binary, "__complete", "--socket", fake.path, "--",
+                     "kill", "w", "--socket")) == "--socket\n"
+
+
+BASH = ('source <(kbox completion bash); COMP_WORDS=(kbox %s); COMP_CWORD=%d; '
+        '_kbox; echo "${COMPREPLY[@]}"')
+ZSH = ('compdef() { :; }; compadd() { shift; print -r -- "$@"; }; '
+       'source <(kbox completion zsh); words=(kbox %s); CURRENT=%d; _kbox')
+FISH = 'kbox completion fish | source; complete -C "kbox %s"'
+
+
+@pytest.mark.parametrize("shell,script,want", [
+    ("bash", BASH % ("kill w", 2), "web"),
+    ("zsh", ZSH % ("kill w", 3), "web"),
+    ("fish", FISH % "kill w", "web"),
+    ("bash", BASH % ("ps --status = fa", 4), "failed"),
+    ("zsh", ZSH % ("ps --status=fa", 3), "--status=failed"),
+    ("fish", FISH % "ps --status=fa", "--status=failed"),
+    ("fish", FISH % "run -C /etc/ss", "/etc/ssl/")])
+def test_completion_in_shells(binary, fake, tmp_path, shell, script, want):
     import shutil
     if shutil.which(shell) is None:
         pytest.skip(shell + " is not installed")
@@ -912,4 +966,5 @@ def test_completion_in_shells(binary, fake, tmp_path, shell, script):
     r = call(shell, "-c", script,
              env={"PATH": "%s:%s" % (bin, os.environ["PATH"]),
                   "HOME": str(tmp_path)})
-    assert r.stdout.split() == ["web"], r
+    found = r.stdout.split()
+    assert want in found if want[0] == "/" else found == [want], r
