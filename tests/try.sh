@@ -21,6 +21,13 @@ trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
+# The logs of the tour's jobs stay in its own home.
+if [ ! -t 0 ] || [ ! -t 1 ]; then
+	HOME=$dir/home
+	mkdir -m 700 "$HOME"
+	export HOME
+fi
+
 "$build/k8shelld" --standalone --run-dir "$dir/run" >"$dir/log" 2>&1 </dev/null &
 pid=$!
 
@@ -53,17 +60,27 @@ if [ -t 0 ] && [ -t 1 ]; then
 	exit 0
 fi
 
-# show STATUS ARGUMENT...: shows a command, runs it, expects its status.
-show() {
+kbox() {
+	"$build/kbox" --run-dir "$dir/run" "$@"
+}
+
+# check STATUS COMMAND...: shows a command, runs it, expects its status.
+check() {
 	want=$1
 	shift
-	echo "\$ kssh $*"
+	echo "\$ $*"
 	got=0
-	kssh "$@" || got=$?
+	"$@" || got=$?
 	if [ "$got" != "$want" ]; then
 		echo "try: exit status $got instead of $want" >&2
 		exit 1
 	fi
+}
+
+show() {
+	want=$1
+	shift
+	check "$want" kssh "$@"
 }
 
 echo "k8shelld runs as pid $pid and serves $dir/run/grpc.sock"
@@ -72,6 +89,11 @@ show 3 . 'echo "exit codes arrive:"; exit 3'
 echo "hello, pipe" | show 0 . 'tr a-z A-Z'
 show 0 -tt . 'echo "with a terminal: $(tty)"; stty size'
 echo 'echo "a login shell: $0, session $K8SHELL_SESSION_ID"' | show 0 -T .
+check 0 kbox run -d --id tick 'echo tick; sleep 60 & wait'
+check 0 kbox wait tick --log tick --timeout 10s
+check 0 kbox ps
+check 0 kbox logs tick
+check 0 kbox kill tick
 echo "memory of the daemon: $(sed -n 's/^VmRSS:[^0-9]*//p' "/proc/$pid/status")," \
 	"one file of $(stat -Lc %s "$build/k8shell") bytes"
 clean_up

@@ -883,11 +883,15 @@ def try_env(tmp_path):
 
 
 def test_try_without_a_terminal_gives_a_tour(try_env):
-    r = call("sh", TRY, env=try_env, timeout=60)
+    home = os.path.join(try_env["TMPDIR"], os.pardir, "home")
+    os.mkdir(home)
+    r = call("sh", TRY, env=dict(try_env, HOME=home), timeout=60)
     text = r.stdout.decode()
+    assert os.listdir(home) == []
     assert (r.returncode, r.stderr) == (0, b""), r.stderr.decode()
     for words in ("hello from pid", "exit codes arrive", "HELLO, PIPE",
                   "with a terminal: /dev/pts/", "a login shell: ",
+                  "\ntick  running ", "\ntick has ended, exit status 143\n",
                   "memory of the daemon: ", "Stopped; nothing is left"):
         assert words in text, text
 
