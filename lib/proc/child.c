@@ -83,19 +83,13 @@ close_ours(int *ours)
 static int
 make_channel(struct ends *e, int i, const struct child_spec *spec)
 {
-	int	fds[2], mine = i == STDIN_FILENO, r;
+	int	fds[2], mine = i == STDIN_FILENO;
 
-	if (spec->io == CHILD_SOCKETS)
-		r = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds);
-	else
-		r = pipe2(fds, O_CLOEXEC);
-	if (r == -1)
+	if (pipe2(fds, O_CLOEXEC) == -1)
 		return -errno;
 	e->ours[i] = fds[mine];
 	e->theirs[i] = fds[!mine];
-	if (spec->io == CHILD_SOCKETS)
-		shutdown(fds[mine], mine ? SHUT_RD : SHUT_WR);
-	else if (spec->user.change &&
+	if (spec->user.change &&
 	    fchown(fds[!mine], spec->user.uid, spec->user.gid) == -1)
 		errno = 0;		/* a comfort, not a need */
 	return fcntl(fds[mine], F_SETFL, O_NONBLOCK) == -1 ? -errno : 0;
@@ -118,15 +112,10 @@ make_tty(struct ends *e, const struct child_spec *spec, char *name)
 }
 
 static int
-make_null(struct ends *e, int last)
+make_null(struct ends *e)
 {
-	int	i, fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-	if (fd == -1)
-		return -errno;
-	for (i = STDIN_FILENO; i <= last; i++)
-		e->theirs[i] = fd;
-	return 0;
+	e->theirs[0] = open("/dev/null", O_RDWR | O_CLOEXEC);
+	return e->theirs[0] == -1 ? -errno : 0;
 }
 
 /* On failure e holds what was made so far. */
@@ -137,9 +126,7 @@ make_ends(struct ends *e, const struct child_spec *spec, char *name)
 
 	if (spec->io == CHILD_PTY)
 		return make_tty(e, spec, name);
-	if (spec->io == CHILD_NULL)
-		return make_null(e, STDERR_FILENO);
-	r = spec->io == CHILD_OUTPUT ? make_null(e, STDIN_FILENO) :
+	r = spec->io == CHILD_OUTPUT ? make_null(e) :
 	    make_channel(e, STDIN_FILENO, spec);
 	if (r < 0 || (r = make_channel(e, STDOUT_FILENO, spec)) < 0)
 		return r;
@@ -424,7 +411,7 @@ child_alloc(struct loop *l, struct reap *r, const struct child_spec *spec)
 		return NULL;
 	c->loop = l;
 	c->reap = r;
-	c->shimmed = spec->shim;
+	c->shimmed = spec->shim != NULL;
 	c->fd[0] = c->fd[1] = c->fd[2] = -1;
 	c->status = (struct loop_io){ .fd = -1, .fn = on_status, .arg = c };
 	c->link = (struct loop_io){ .fd = -1, .fn = on_link, .arg = c };
@@ -434,10 +421,10 @@ child_alloc(struct loop *l, struct reap *r, const struct child_spec *spec)
 	c->free_task.arg = c;
 	c->plan = launch_plan_create(spec);
 	c->entry = calloc(1, sizeof *c->entry);
-	if (spec->shim)
+	if (c->shimmed)
 		c->orphan = calloc(1, sizeof *c->orphan);
 	if (c->plan == NULL || c->entry == NULL ||
-	    (spec->shim && c->orphan == NULL)) {
+	    (c->shimmed && c->orphan == NULL)) {
 		child_free(c);
 		return NULL;
 	}

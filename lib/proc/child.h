@@ -38,10 +38,7 @@ enum child_io {
 	CHILD_PTY,		/* one terminal */
 	CHILD_STREAMS,		/* stdin, stdout and stderr apart: pipes */
 	CHILD_MERGED,		/* stderr goes where stdout goes */
-	CHILD_NULL,		/* /dev/null three times */
-	CHILD_OUTPUT,		/* /dev/null as stdin, the others as STREAMS */
-	CHILD_SOCKETS		/* as STREAMS, but faster socket pairs, which
-				 * can't be opened again as /dev/stdout */
+	CHILD_OUTPUT		/* /dev/null as stdin, the others as STREAMS */
 };
 
 struct child_spec {
@@ -60,9 +57,9 @@ struct child_spec {
 	const struct rlimit *nofile;		/* RLIMIT_NOFILE; NULL: ours */
 	uint64_t	 mark;			/* mark.h; 0: none */
 	const struct cgjob *cgroup;		/* entered if it can be; or NULL */
-	bool		 shim;			/* below one, see shim.h: it
-						 * costs a second fork */
-	const char	*shim_program;		/* has shim_main(); or NULL */
+	/* What has shim_main(), to run below: see shim.h, it costs a second
+	 * fork.  NULL: without a shim. */
+	const char	*shim;
 };
 
 /* Where starting failed; the text for the user is child_stage_name(). */
@@ -116,10 +113,10 @@ bool	 child_alive(const struct child *c);	/* not collected yet */
 const char *child_tty(const struct child *c);	/* "/dev/pts/3" or "" */
 
 /*
- * To the process group (the child is its leader) while the pid is surely
- * ours; -ESRCH once it is collected.  Also SIGCONT after a terminating
- * signal, so stopped members notice.  Before started() only the child itself
- * is there to get it; below a shim, only SIGKILL reaches it that early.
+ * To the process group (the child is its leader) while its number is surely
+ * its own: from exited() on it is -ESRCH.  Also SIGCONT after SIGHUP, SIGINT,
+ * SIGQUIT and SIGTERM, so stopped members notice.  Before started() it goes to
+ * the child alone; as long as child_pid() is 0, only SIGKILL does.
  */
 int	 child_signal_group(struct child *c, int signo);
 

@@ -206,8 +206,7 @@ renew(const struct shim *s, const char *program)
 	char	name[] = SHIM_NAME, parent[16], root[16];
 	char	*argv[] = { name, parent, root, NULL }, *envp[] = { NULL };
 
-	if (program == NULL ||
-	    str_format(parent, sizeof parent, "%d", (int)s->parent) < 0 ||
+	if (str_format(parent, sizeof parent, "%d", (int)s->parent) < 0 ||
 	    str_format(root, sizeof root, "%d", (int)s->root) < 0 ||
 	    fcntl(s->link, F_SETFD, 0) == -1)
 		return;
@@ -227,7 +226,7 @@ shim_run(const struct child_spec *spec, struct launch_plan *p,
 	if (s.root == 0)
 		be_program(&s, spec, p, fds);
 	keep_link(&s);
-	renew(&s, spec->shim_program);
+	renew(&s, spec->shim);
 	watch(&s);
 }
 

@@ -526,8 +526,8 @@ spawn(struct job *j, const struct job_spec *spec, const char *const *paths,
 		.user = { .uid = a->uid, .gid = a->gid, .groups = a->groups,
 		    .ngroups = a->ngroups, .change = geteuid() == 0,
 		    .may_gain = account_may_gain(a) },
-		.io = CHILD_OUTPUT, .nofile = j->owner->nofile, .shim = true,
-		.shim_program = j->owner->shim, .mark = j->mark,
+		.io = CHILD_OUTPUT, .nofile = j->owner->nofile,
+		.shim = j->owner->shim, .mark = j->mark,
 		.strict_cwd = true,
 	};
 	char			**env;

@@ -62,7 +62,7 @@ bool	 job_id_valid(const char *id);
 /* -- the registry ---------------------------------------------------------- */
 
 /* nofile: what jobs get as RLIMIT_NOFILE; borrowed, NULL: ours.  shim: as
- * child_spec.shim_program. */
+ * child_spec.shim, not NULL. */
 struct jobs *jobs_create(struct loop *l, struct reap *r,
 	    const struct rlimit *nofile, const char *shim);
 /* NULL is allowed.  Abandons them, and what their files lack. */

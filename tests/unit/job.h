@@ -140,7 +140,7 @@ job_spawn(struct job *j, struct spin *s, enum child_io io, bool shim,
 	const char		*argv[] = { NULL, "-c", script, NULL };
 	struct child_spec	 spec = spec_of(paths, argv, io);
 
-	spec.shim = shim;
+	spec.shim = shim ? RUN_NO_SHIM : NULL;
 	*j = (struct job){ .spin = s, .room = TASK_READ_MAX };
 	j->out = calloc(1, KEEP_MAX);
 	j->err = calloc(1, KEEP_MAX);

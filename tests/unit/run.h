@@ -24,6 +24,9 @@
 
 #define TEXT_MAX	65536
 
+/* The shim stays a copy of us. */
+#define RUN_NO_SHIM	"/no/such/shim"
+
 /* One spawned program: what it was told to be, and what came of it. */
 struct run {
 	struct spin	*spin;

@@ -29,11 +29,6 @@ EX_13_stdout_and_stderr_are_apart_or_merged_as_asked(void **state)
 	read_all(&run, child_take_stderr(run.child));
 	assert_string_equal(run.text, "err\n");
 	run_end(&run);
-	run_script(&run, &s, CHILD_SOCKETS, NULL, script);
-	assert_string_equal(run.text, "out\n");
-	read_all(&run, child_take_stderr(run.child));
-	assert_string_equal(run.text, "err\n");
-	run_end(&run);
 	run_script(&run, &s, CHILD_MERGED, NULL, script);
 	assert_string_equal(run.text, "out\nerr\n");
 	assert_int_equal(child_take_stderr(run.child), -1);
@@ -44,7 +39,7 @@ EX_13_stdout_and_stderr_are_apart_or_merged_as_asked(void **state)
 static void
 EX_09_a_closed_stdin_is_end_of_file(void **state)
 {
-	static const enum child_io kinds[] = { CHILD_STREAMS, CHILD_SOCKETS };
+	static const enum child_io kinds[] = { CHILD_STREAMS, CHILD_MERGED };
 	static const char *const paths[] = { "/bin/cat", NULL };
 	static const char *const argv[] = { NULL, NULL };
 	struct child_spec	 spec = spec_of(paths, argv, CHILD_STREAMS);
@@ -68,7 +63,7 @@ EX_09_a_closed_stdin_is_end_of_file(void **state)
 		run_end(&run);
 		assert_int_equal(run.exit.value, 0);
 	}
-	spec.io = CHILD_NULL;
+	spec.io = CHILD_OUTPUT;
 	run_spawn(&run, &s, &spec);
 	assert_int_equal(child_take_stdin(run.child), -1);
 	run_end(&run);
@@ -113,7 +108,7 @@ an_end_seen_before_the_start_is_told_after_it(void **state)
 {
 	static const char *const paths[] = { "/bin/true", NULL };
 	static const char *const argv[] = { NULL, NULL };
-	struct child_spec	 spec = spec_of(paths, argv, CHILD_NULL);
+	struct child_spec	 spec = spec_of(paths, argv, CHILD_OUTPUT);
 	struct spin		 s;
 	struct run		 run;
 	siginfo_t		 si;
@@ -155,7 +150,7 @@ a_child_destroyed_in_started_runs_on_and_run_is_gone(void **state)
 {
 	static const char *const paths[] = { "/bin/sh", NULL };
 	static const char *const argv[] = { NULL, "-c", "exit 5", NULL };
-	struct child_spec	 spec = spec_of(paths, argv, CHILD_NULL);
+	struct child_spec	 spec = spec_of(paths, argv, CHILD_OUTPUT);
 	bool			 adopt = *(bool *)*state;
 	struct spin		 s;
 	struct run		 run;
@@ -175,8 +170,8 @@ no_memory_and_no_descriptors_start_nothing(void **state)
 	static const char *const paths[] = { "/bin/true", NULL };
 	static const char *const argv[] = { NULL, NULL };
 	static const enum child_io kinds[] = { CHILD_PTY, CHILD_STREAMS,
-				    CHILD_SOCKETS, CHILD_NULL };
-	struct child_spec	 spec = spec_of(paths, argv, CHILD_NULL);
+				    CHILD_OUTPUT };
+	struct child_spec	 spec = spec_of(paths, argv, CHILD_OUTPUT);
 	struct rlimit		 old, rl;
 	struct spin		 s;
 	struct child		*c;

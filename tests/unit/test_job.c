@@ -42,7 +42,7 @@ world_make(struct world *w)
 	spin_init(&w->s, true);
 	assert_int_equal(reap_become_subreaper(), 0);
 	assert_non_null(w->jobs = jobs_create(w->s.loop, w->s.reap, NULL,
-	    NULL));
+	    "/no/such/shim"));
 }
 
 static bool

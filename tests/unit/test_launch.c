@@ -279,8 +279,7 @@ T18_only_the_standard_three_are_open(void **state)
 	static const char *const paths[] = { "/bin/ls", NULL };
 	static const char *const argv[] = { NULL, "-1", "/proc/self/fd",
 				    NULL };
-	static const enum child_io kinds[] = { CHILD_STREAMS, CHILD_MERGED,
-				    CHILD_SOCKETS };
+	static const enum child_io kinds[] = { CHILD_STREAMS, CHILD_MERGED };
 	struct child_spec	 spec = spec_of(paths, argv, CHILD_STREAMS);
 	struct spin		 s;
 	struct run		 run;
@@ -529,7 +528,7 @@ try_drop_unprivileged(void)
 {
 	static const char *const paths[] = { "/bin/true", NULL };
 	static const char *const argv[] = { NULL, NULL };
-	struct child_spec	 spec = spec_of(paths, argv, CHILD_NULL);
+	struct child_spec	 spec = spec_of(paths, argv, CHILD_OUTPUT);
 	struct spin		 s;
 	struct run		 run;
 

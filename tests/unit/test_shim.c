@@ -37,8 +37,7 @@ spawn_script(struct run *run, struct spin *s, enum child_io io,
 	const char		*argv[] = { NULL, "-c", script, NULL };
 	struct child_spec	 spec = spec_of(sh, argv, io);
 
-	spec.shim = true;
-	spec.shim_program = OURSELVES;
+	spec.shim = OURSELVES;
 	run_spawn(run, s, &spec);
 	spin_until(s, &run->started);
 	assert_int_equal(run->stage, CHILD_OK);
@@ -147,14 +146,13 @@ S2_a_failed_start_is_told_and_leaves_nobody(void **state)
 {
 	static const char *const paths[] = { "/nowhere", NULL };
 	static const char *const argv[] = { NULL, NULL };
-	struct child_spec	 spec = spec_of(paths, argv, CHILD_NULL);
+	struct child_spec	 spec = spec_of(paths, argv, CHILD_OUTPUT);
 	struct spin		 s;
 	struct run		 run;
 
 	(void)state;
 	spin_init(&s, true);
-	spec.shim = true;
-	spec.shim_program = OURSELVES;
+	spec.shim = OURSELVES;
 	run_spawn(&run, &s, &spec);
 	spin_until(&s, &run.started);
 	assert_int_equal(run.stage, CHILD_EXEC);
@@ -240,8 +238,7 @@ without_a_program_it_stays_as_it_was_forked(void **state)
 	struct run		 run;
 
 	spin_init(&s, true);
-	spec.shim = true;
-	spec.shim_program = *state;
+	spec.shim = *state;
 	run_spawn(&run, &s, &spec);
 	spin_until(&s, &run.started);
 	close(child_take_stdin(run.child));
@@ -404,8 +401,7 @@ L12_destroyed_before_its_start_it_is_killed(void **state)
 	struct run		 run;
 
 	spin_init(&s, adopt);
-	spec.shim = true;
-	spec.shim_program = OURSELVES;
+	spec.shim = OURSELVES;
 	run_spawn(&run, &s, &spec);
 	child_destroy(run.child);
 	spin_poll(&s, run_nobody_left, NULL);
@@ -437,14 +433,13 @@ static void
 destroyed_in_started_it_runs_on_and_is_collected(void **state)
 {
 	static const char *const argv[] = { NULL, "-c", "exit 5", NULL };
-	struct child_spec	 spec = spec_of(sh, argv, CHILD_NULL);
+	struct child_spec	 spec = spec_of(sh, argv, CHILD_OUTPUT);
 	bool			 adopt = *(bool *)*state;
 	struct spin		 s;
 	struct run		 run;
 
 	spin_init(&s, adopt);
-	spec.shim = true;
-	spec.shim_program = OURSELVES;
+	spec.shim = OURSELVES;
 	run_spawn(&run, &s, &spec);
 	run.destroy_early = true;
 	spin_until(&s, &run.started);
@@ -467,8 +462,7 @@ T28_no_memory_and_no_descriptors_start_nothing(void **state)
 
 	(void)state;
 	spin_init(&s, true);
-	spec.shim = true;
-	spec.shim_program = OURSELVES;
+	spec.shim = OURSELVES;
 	for (n = 1; ; n++) {
 		run = (struct run){ .spin = &s };
 		failmalloc_arm(n);
@@ -512,8 +506,7 @@ be_daemon(int out)
 	pid_t			 pid[4];
 
 	spin_init(&s, true);
-	spec.shim = true;
-	spec.shim_program = OURSELVES;
+	spec.shim = OURSELVES;
 	run_spawn(&run, &s, &spec);
 	spin_until(&s, &run.started);
 	read_pids(&run, pid, 3);
@@ -573,8 +566,7 @@ L12_a_hung_directory_is_given_up(void **state)
 	}
 	spin_init(&s, true);
 	spec.cwd = dir;
-	spec.shim = true;
-	spec.shim_program = OURSELVES;
+	spec.shim = OURSELVES;
 	run_spawn(&hung, &s, &spec);
 	spin_until(&s, &hung.started);
 	assert_int_equal(hung.stage, CHILD_TIMEOUT);
@@ -599,7 +591,6 @@ main(int argc, char **argv)
 		T(S2_a_failed_start_is_told_and_leaves_nobody),
 		T(a_terminal_below_a_shim_is_a_terminal),
 		T(it_is_deaf_alone_and_holds_one_descriptor),
-		T(without_a_program_it_stays_as_it_was_forked),
 		cmocka_unit_test_prestate(
 		    without_a_program_it_stays_as_it_was_forked, missing),
 		T(K9_the_group_gets_the_signal),

@@ -29,15 +29,11 @@ EX_13_both_streams_arrive_whole_and_in_order(void **state)
 	job_run(&j, &s, CHILD_MERGED, "echo a; echo b >&2; echo c");
 	assert_string_equal(j.out, "a\nb\nc\n");
 	job_free(&j);
-	job_run(&j, &s, CHILD_SOCKETS, "echo a; echo b >&2");
-	assert_string_equal(j.out, "a\n");
-	assert_string_equal(j.err, "b\n");
-	job_free(&j);
 	job_run(&j, &s, CHILD_PTY, "echo a; echo b >&2");
 	assert_string_equal(j.out, "a\r\nb\r\n");
 	job_free(&j);
-	job_run(&j, &s, CHILD_NULL, "echo a; exit 4");
-	assert_int_equal(j.nout, 0);
+	job_run(&j, &s, CHILD_OUTPUT, "cat; echo a; exit 4");
+	assert_string_equal(j.out, "a\n");
 	assert_int_equal(reap_exit_code(&j.exit), 4);
 	job_free(&j);
 	spin_finish(&s);
@@ -60,8 +56,7 @@ EX_03_a_killed_program_is_128_and_the_signal(void **state)
 static void
 SH_09_D2_the_tail_of_the_output_is_not_lost(void **state)
 {
-	static const enum child_io kinds[] = { CHILD_PTY, CHILD_STREAMS,
-				    CHILD_SOCKETS };
+	static const enum child_io kinds[] = { CHILD_PTY, CHILD_STREAMS };
 	const char	*tail;
 	struct spin	 s;
 	struct job	 j;
@@ -176,7 +171,7 @@ EX_27_a_taker_without_room_stops_the_child(void **state)
 	spin_init(&s, true);
 	start_flood(&j, &s, dir, full, over, sizeof full);
 	loop_stats(s.loop, &before, &us);
-	job_run(&other, &s, CHILD_NULL, "sleep 0.1");
+	job_run(&other, &s, CHILD_OUTPUT, "sleep 0.1");
 	job_free(&other);
 	loop_stats(s.loop, &turns, &us);
 	assert_in_range(turns - before, 1, 20);		/* and no busy loop */
@@ -364,7 +359,7 @@ EX_09_no_input_at_all_is_end_of_file(void **state)
 static void
 EX_10_stdin_closes_behind_all_input(void **state)
 {
-	static const enum child_io kinds[] = { CHILD_STREAMS, CHILD_SOCKETS };
+	static const enum child_io kinds[] = { CHILD_STREAMS, CHILD_MERGED };
 	size_t		 n = 900000, i;
 	char		*big = malloc(n);
 	struct spin	 s;
@@ -392,7 +387,7 @@ EX_10_stdin_closes_behind_all_input(void **state)
 static void
 EX_11_input_nobody_reads_is_dropped(void **state)
 {
-	static const enum child_io kinds[] = { CHILD_STREAMS, CHILD_SOCKETS };
+	static const enum child_io kinds[] = { CHILD_STREAMS, CHILD_MERGED };
 	char		 mem[4096] = "";
 	struct spin	 s;
 	struct job	 j;
