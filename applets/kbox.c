@@ -78,6 +78,8 @@ static const struct kbox_option logs_options[] = {
 	    "10m ago, an RFC 3339 time, or a job's event number" },
 	{ OPT_STREAM, "stream", '\0', "NAME",
 	    "of a job: only stdout, or only stderr" },
+	{ OPT_TIMES, "timestamps", 't', NULL,
+	    "of a job: when each line came (the daemon's have it)" },
 	{ OPT_GREP, "grep", 'g', "TEXT", "only messages with this in them" },
 	{ OPT_JSON, "json", 'j', NULL, "the daemon's lines, unchanged" },
 	{ OPT_WRAP, "wrap", 'w', NULL, "do not cut at the terminal's edge" },

@@ -57,6 +57,7 @@ struct kbox_feed {
 	void		*arg;		/* of started */
 	struct kbox_wake wake;
 	int64_t		 since_ns;	/* older output is left out */
+	bool		 inside[3];	/* a line, of this descriptor */
 	struct buf	 line;		/* begun, not ended */
 	bool		 ended;		/* the last event has come */
 	bool		 gone;		/* nobody reads our output */

@@ -76,6 +76,30 @@ put_out(struct kbox_feed *f, int fd, const char *p, size_t n)
 
 /* ---- one event ---- */
 
+/* As it is, or with the time before each line that begins in it. */
+static bool
+put_lines(struct kbox_feed *f, const struct value *v, int fd, const char *p,
+    size_t n)
+{
+	const char	*time, *end;
+	size_t		 len;
+
+	if (f->k->values[OPT_TIMES] == NULL)
+		return put_out(f, fd, p, n);
+	time = kbox_printf(f->k, "%s ", kbox_clean(f->k,
+	    value_text(v, "time")));
+	for (; n > 0; p += len, n -= len) {
+		end = memchr(p, '\n', n);
+		len = end != NULL ? (size_t)(end - p) + 1 : n;
+		if ((!f->inside[fd] &&
+		    !put_out(f, fd, time, strlen(time))) ||
+		    !put_out(f, fd, p, len))
+			return false;
+		f->inside[fd] = end == NULL;
+	}
+	return true;
+}
+
 static bool
 put_data(struct kbox_feed *f, const struct value *v, int fd)
 {
@@ -84,7 +108,7 @@ put_data(struct kbox_feed *f, const struct value *v, int fd)
 	uint8_t		*raw;
 
 	if (value_get(v, "data_base64") == NULL)
-		return put_out(f, fd, value_text(v, "data"),
+		return put_lines(f, v, fd, value_text(v, "data"),
 		    strlen(value_text(v, "data")));
 	raw = kbox_alloc(f->k, room);
 	if (base64_decode(text, n, true, raw, &room) < 0) {
@@ -92,7 +116,7 @@ put_data(struct kbox_feed *f, const struct value *v, int fd)
 		    "is left out");
 		return true;
 	}
-	return put_out(f, fd, (const char *)raw, room);
+	return put_lines(f, v, fd, (const char *)raw, room);
 }
 
 static void

@@ -804,6 +804,21 @@ def test_logs_follow_ends_when_its_reader_does(fake, binary):
     assert not job.ended and job.orders == []
 
 
+def test_logs_with_times(kbox, fake):
+    """One before each line, however it came, and each stream on its own."""
+    job = fake.jobs.add("build")
+    for stream, text in (("stdout", "a"), ("stderr", "E\n"),
+                         ("stdout", "b\n\nc\n"), ("stdout", "d")):
+        job.event(stream, data=text)
+    when = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[.\d]*Z "
+    for how in ("-t", "--timestamps"):
+        r = kbox("logs", how, "build")
+        assert re.fullmatch("%sab\n%s\n%sc\n%sd" % ((when,) * 4), r.stdout)
+        assert re.fullmatch(when + "E\n", r.stderr)
+    assert kbox("logs", "build").stdout == "ab\n\nc\nd"
+    good(kbox("logs", "-t"))
+
+
 def test_logs_since_a_time(kbox, fake):
     job = fake.jobs.add("build")
     job.out("old\n")
