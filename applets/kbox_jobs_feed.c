@@ -311,6 +311,23 @@ refuse_others(struct kbox *k)
 	return 0;
 }
 
+/* Its last event need not be among those that were asked for. */
+static bool
+has_ended(struct kbox *k, const char *id)
+{
+	struct kbox_request	 q = { .method = "GET", .quiet = true };
+	struct kbox_answer	 a;
+	const struct value	*v;
+	struct kbox_job		 j;
+
+	if ((q.target = kbox_route(k, "jobs", id, "")) == NULL ||
+	    kbox_call(k, &q, &a) != KBOX_OK ||
+	    (v = value_parse(k, &a)) == NULL)
+		return false;
+	kbox_job_read(v, &j);
+	return j.ended;
+}
+
 int
 kbox_job_logs(struct kbox *k)
 {
@@ -333,7 +350,7 @@ kbox_job_logs(struct kbox *k)
 		return r;
 	if (f.gone)
 		return KBOX_EXACT(128 + SIGPIPE);
-	if (k->values[OPT_FOLLOW] != NULL && !f.ended)
+	if (k->values[OPT_FOLLOW] != NULL && !f.ended && !has_ended(k, id))
 		return kbox_fail(k, KBOX_NO_DAEMON,
 		    "the daemon has ended the log before the job has ended");
 	return KBOX_OK;

@@ -12,6 +12,7 @@ import pexpect
 import pytest
 
 import harness
+import rest
 from test_kbox import bad, call, environment, good
 
 KBOX = os.environ.get("K8SHELL_KBOX", harness.BINARY)
@@ -253,6 +254,24 @@ def test_K15_a_signal_is_only_sent(kbox):
                      "--timeout", "10s")) == "got\n"
     assert status(kbox, "sig") == "running"
     bad(kbox("kill", "-s", "NONSENSE", "sig"), 2, "NONSENSE")
+
+
+def test_following_from_the_end_of_what_has_ended(kbox, popen, daemon):
+    good(kbox("run", "-d", "--id", "past", "echo old; sleep 0.1"))
+    good(kbox("wait", "past"))
+    assert good(kbox("logs", "-f", "-n", "0", "past")) == ""
+    seq = json.loads(good(kbox("ps", "past", "--json")))["seq"]
+    assert good(kbox("logs", "-f", "--since", str(seq), "past")) == ""
+    good(kbox("run", "-d", "--id", "now",
+              "echo old; trap 'echo new; exit' USR1; echo up >&2; "
+              "while :; do sleep 0.05; done"))
+    good(kbox("wait", "now", "--log", "up"))
+    p = popen("logs", "-f", "-n", "0", "now")
+    harness.eventually(lambda: b"k8shell_rest_lasting 1\n" in rest.ask(
+        daemon.rest_sock, "GET", "/metrics").body, "it follows")
+    good(kbox("kill", "-s", "USR1", "--scope", "root", "now"))
+    assert p.communicate(timeout=harness.DEADLINE) == ("new\n", "")
+    assert p.returncode == 0
 
 
 def test_kill_all_and_shells_beside(kbox):
