@@ -77,9 +77,12 @@ read_head(struct sitting *s, char *head, size_t room)
 
 /* Collects the sentence behind a refusal. */
 static int
-refused(struct sitting *s, unsigned status)
+refused(struct sitting *s, unsigned status, const char *head)
 {
-	struct kbox_answer	a = { .status = status };
+	struct kbox_answer	a = {
+		.status = status,
+		.full = strstr(head, "\r\nRetry-After:") != NULL
+	};
 	struct pollfd		p = { .fd = s->fd, .events = POLLIN };
 	size_t			room = 1024;
 	ssize_t			n;
@@ -142,7 +145,7 @@ ask_in(struct sitting *s)
 		return kbox_fail(s->k, KBOX_FAILED, "%s: not an answer to "
 		    "attach: %.*s", s->k->socket, (int)strcspn(head, "\r"),
 		    head);
-	return refused(s, status);
+	return refused(s, status, head);
 }
 
 /* On a connection of its own; a daemon that is slow is not waited for long. */

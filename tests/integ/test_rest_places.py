@@ -3,6 +3,7 @@
 import json
 import re
 
+import pexpect
 import pytest
 
 import harness
@@ -98,6 +99,12 @@ def test_followers_lock_nobody_out(daemon, jobs):
     assert r.returncode == 1 and r.stdout == ""
     assert re.fullmatch("kbox: [^\n]*%d[^\n]*\\(HTTP 503\\)\n" % PLACES,
                         r.stderr)
+    p = pexpect.spawn(KBOX, ["kbox", "--socket", daemon.rest_sock, "attach",
+                             "s1"], timeout=harness.DEADLINE)
+    p.expect("%d requests" % PLACES)
+    p.expect(pexpect.EOF)
+    p.close()
+    assert p.exitstatus == 1
     assert kbox("run", "true").returncode == 125
     assert "front3" in good(kbox("ps"))
     assert good(kbox("run", "-d", "--id", "new", "sleep 600")) == "new\n"
