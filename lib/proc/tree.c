@@ -457,7 +457,9 @@ append(struct walk *w, const struct tree_member *new)
 		return -ENOMEM;
 	m = &t->member[t->n];
 	*m = *new;
+	m->seen = t->walks;
 	index_put(t, t->n++);
+	t->met++;
 	t->changes++;
 	if (m->dead)
 		return 0;
@@ -479,8 +481,9 @@ parent_holds(const struct walk *w, uint32_t up)
 static int
 verify(const struct walk *w, struct tree_member *m, pid_t pid, pid_t ppid)
 {
-	struct tree	*t = w->t;
-	int		 r;
+	struct tree_member	*old;
+	struct tree		*t = w->t;
+	int			 r;
 
 	step(t, TREE_BOUND, pid);
 	if ((r = look_at(t, pid, &m->stat)) < 0 && ends_walk(r))
@@ -494,7 +497,10 @@ verify(const struct walk *w, struct tree_member *m, pid_t pid, pid_t ppid)
 		return 0;
 	}
 	m->dead = procfs_dead(&m->stat);
-	return !m->dead || find(t, pid, &m->stat.start) == NULL;
+	if (!m->dead || (old = find(t, pid, &m->stat.start)) == NULL)
+		return 1;
+	old->seen = t->walks;
+	return 0;
 }
 
 /* Binds him, then looks at him, then trusts (T8). */
@@ -680,6 +686,32 @@ tree_bury(struct tree *t, size_t i)
 	unbind(t, &t->member[i]);
 }
 
+static void
+let_go(struct tree *t, struct tree_member *m)
+{
+	size_t	bit;
+
+	unbind(t, m);
+	for (bit = 0; bit < ARRAY_LEN(t->past); bit++)
+		t->past[bit] += (m->told & 1u << bit) != 0;
+}
+
+void
+tree_compact(struct tree *t)
+{
+	size_t	i, n = 0;
+
+	for (i = 0; i < t->n; i++)
+		if (t->member[i].dead && t->member[i].seen != t->walks)
+			let_go(t, &t->member[i]);
+		else
+			t->member[n++] = t->member[i];
+	if (n == t->n)
+		return;
+	t->n = n;
+	index_fill(t);
+}
+
 void
 tree_finish(struct tree *t)
 {
@@ -715,18 +747,18 @@ tree_signal(struct tree *t, size_t i, int signo)
 	return sys->kill(sys->arg, m->stat.pid, signo);
 }
 
-/* Whether m is in the group for sure, at this moment. */
+/* Whether m is in his group for sure, at this moment. */
 static bool
-in_group(struct tree *t, struct tree_member *m, pid_t pgid, pid_t sid)
+in_group(struct tree *t, struct tree_member *m)
 {
 	struct procfs_stat	st;
+	pid_t			pgid = m->stat.pgid;
 
-	if (m->dead || m->stat.pgid != pgid ||
-	    look_at(t, m->stat.pid, &st) < 0 || st.start != m->stat.start ||
-	    !holds(t, m))
+	if (m->dead || look_at(t, m->stat.pid, &st) < 0 ||
+	    st.start != m->stat.start || !holds(t, m))
 		return false;
 	m->stat = st;
-	return st.pgid == pgid && st.sid != sid && st.sid > 0;
+	return st.pgid == pgid && st.sid != getsid(0) && st.sid > 0;
 }
 
 /* By the leader's pidfd, which no number can lead astray. */
@@ -739,22 +771,19 @@ send_group(const struct tree *t, const struct tree_member *m, int signo)
 }
 
 int
-tree_signal_group(struct tree *t, pid_t pgid, int signo)
+tree_signal_group(struct tree *t, size_t i, int signo)
 {
-	pid_t	sid = getsid(0);
-	size_t	i;
-	int	r;
+	struct tree_member	*m = &t->member[i];
+	pid_t			 pgid = m->stat.pgid;
+	int			 r;
 
 	if (pgid <= 1 || pgid == getpgrp() || pgid == t->shim_group)
 		return -EPERM;
-	for (i = 0; i < t->n; i++) {
-		if (!in_group(t, &t->member[i], pgid, sid))
-			continue;
-		step(t, TREE_SIGNALLING, -pgid);
-		r = send_group(t, &t->member[i], signo);
-		if (r == 0 || r == -ESRCH)
-			return r;
-		return t->sys->kill(t->sys->arg, -pgid, signo);
-	}
-	return -ESRCH;
+	if (!in_group(t, m))
+		return -ESRCH;
+	step(t, TREE_SIGNALLING, -pgid);
+	r = send_group(t, m, signo);
+	if (r == 0 || r == -ESRCH)
+		return r;
+	return t->sys->kill(t->sys->arg, -pgid, signo);
 }

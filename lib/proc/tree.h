@@ -51,6 +51,7 @@ struct tree_member {
 	int	 pidfd;			/* -1: none; owned by the tree */
 	bool	 dead;
 	uint8_t	 told;			/* the caller's: signals it got */
+	void	*owner;			/* the caller's; NULL when new */
 	size_t	 seen;			/* last walk that saw it */
 	uint32_t up, size, slot;	/* the walk's */
 };
@@ -63,6 +64,8 @@ struct tree {
 	struct tree_member *member;
 	size_t	 n, cap;
 	size_t	 walks, live;
+	size_t	 met;			/* all there ever were */
+	size_t	 past[8];		/* let go, by their bits of `told` */
 	size_t	 changes;		/* who the last walk met first, dead
 					 * or alive, or saw vanish: none and
 					 * nobody alive is an empty walk */
@@ -93,13 +96,19 @@ void	 tree_finish(struct tree *t);
 /*
  * One walk: new members are appended, known ones brought up to date, the dead
  * marked.  Never process 1, ourselves, the shim, or anybody outside (K11).
- * Iterative; bounded by what lives.  Indices of known members stay, their
- * addresses don't.  Returns how many are new, or -errno: -ENOMEM, -EMFILE, or
+ * Iterative; bounded by what is there, and by the dead that tree_compact() has
+ * not let go.  Indices of known members stay, their addresses don't.  Returns how many are new, or -errno: -ENOMEM, -EMFILE, or
  * -ETIME (too many dead ones on the way: somebody forks faster than they are
  * collected).  What was found so far is in the tree then, and the next walk
  * goes the other way round.
  */
 int	 tree_walk(struct tree *t, const struct tree_scope *scope);
+
+/*
+ * Lets those go that were dead by then and that the last walk, a whole one, did
+ * not meet as zombies.  Indices change; the order stays.
+ */
+void	 tree_compact(struct tree *t);
 
 /* Member i is dead: gives its pidfd back.  Nothing if it was known. */
 void	 tree_bury(struct tree *t, size_t i);
@@ -110,11 +119,11 @@ void	 tree_bury(struct tree *t, size_t i);
 int	 tree_signal(struct tree *t, size_t i, int signo);
 
 /*
- * To a whole process group of t's members, by one call that hits even who
- * was forked a moment ago.  Only while a member is seen alive in it (best one
- * stopped by us, that can't leave it meanwhile), and never our own group, the
- * shim's, or any of our own session.  0, -ESRCH, -EPERM.
+ * To the whole process group of member i, by one call that hits even who was
+ * forked a moment ago.  Only if he is seen alive in it (best stopped by us:
+ * then he can't leave it meanwhile), and never our own group, the shim's, or
+ * any of our own session.  0, -EPERM, or -ESRCH: he isn't in it (any more).
  */
-int	 tree_signal_group(struct tree *t, pid_t pgid, int signo);
+int	 tree_signal_group(struct tree *t, size_t i, int signo);
 
 #endif

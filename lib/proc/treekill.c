@@ -24,6 +24,8 @@
 #define BIRTH_MS	2u	/* the shim has not forked yet */
 #define IDLE_MS		100u
 
+#define DEAD_SPARE	64u		/* beyond who lives, until let go */
+
 /* tree_member.told */
 #define TOLD		0x01u	/* any signal */
 #define TOLD_TERM	0x02u
@@ -44,9 +46,7 @@ struct treekill {
 	struct treekill_spec spec;
 	treekill_fn	*done;
 	void		*arg;
-	struct tree	 tree;
-	struct watch	**watch;	/* by member; NULL: not watched */
-	size_t		 nwatch, cwatch;
+	struct tree	 tree;		/* a member's owner is his watch */
 	struct loop_timer end;		/* of the grace, or of the settling */
 	struct loop_timer tick;
 	struct loop_task look;
@@ -93,15 +93,15 @@ tell_all(struct tree *t, int signo, unsigned mark)
 		tell(t, i, signo, mark);
 }
 
+/* mark: one bit.  The dead count, too. */
 static unsigned
 count_told(const struct tree *t, unsigned mark)
 {
-	unsigned	n = 0;
-	size_t		i;
+	size_t	i, n = t->past[__builtin_ctz(mark)];
 
 	for (i = 0; i < t->n; i++)
 		n += (t->member[i].told & mark) != 0;
-	return n;
+	return (unsigned)n;
 }
 
 /*
@@ -123,23 +123,42 @@ stop_all(struct tree *t, const struct tree_scope *scope)
 	t->greet = 0;
 }
 
-/* Each group of those who get their SIGKILL in this pass. */
+struct in_group {
+	pid_t	 pgid;
+	uint32_t i;			/* the member */
+};
+
+static int
+compare_groups(const void *a, const void *b)
+{
+	const struct in_group	*x = a, *y = b;
+
+	return (x->pgid > y->pgid) - (x->pgid < y->pgid);
+}
+
+/*
+ * Each group of those who get their SIGKILL in this pass, once.  Without
+ * memory each member alone gets it: the next pass finds who got away.
+ */
 static void
 kill_groups(struct tree *t)
 {
-	const struct tree_member	*m = t->member;
-	size_t				 i, j;
+	struct in_group	*g;
+	size_t		 i, n = 0;
+	int		 r = 0;
 
-	for (i = 0; i < t->n; i++) {
-		if (m[i].dead || (m[i].told & TOLD_KILL) != 0)
-			continue;
-		for (j = 0; j < i; j++)
-			if (m[j].stat.pgid == m[i].stat.pgid && !m[j].dead &&
-			    (m[j].told & TOLD_KILL) == 0)
-				break;
-		if (j == i)
-			tree_signal_group(t, m[i].stat.pgid, SIGKILL);
-	}
+	if (t->live == 0 || (g = malloc(t->live * sizeof *g)) == NULL)
+		return;
+	for (i = 0; i < t->n && n < t->live; i++)
+		if (!t->member[i].dead &&
+		    (t->member[i].told & TOLD_KILL) == 0)
+			g[n++] = (struct in_group){ t->member[i].stat.pgid,
+			    (uint32_t)i };
+	qsort(g, n, sizeof *g, compare_groups);
+	for (i = 0; i < n; i++)
+		if (i == 0 || g[i].pgid != g[i - 1].pgid || r == -ESRCH)
+			r = tree_signal_group(t, g[i].i, SIGKILL);
+	free(g);
 }
 
 /* Returns how many were told who had not been before. */
@@ -161,11 +180,13 @@ force_pass(struct tree *t, const struct tree_scope *scope, int cgroup)
 static void
 watch_drop(struct treekill *k, size_t i)
 {
-	if (i >= k->nwatch || k->watch[i] == NULL)
+	struct watch	*w = k->tree.member[i].owner;
+
+	if (w == NULL)
 		return;
-	loop_forget(&k->watch[i]->io);
-	free(k->watch[i]);
-	k->watch[i] = NULL;
+	loop_forget(&w->io);
+	free(w);
+	k->tree.member[i].owner = NULL;
 }
 
 static void
@@ -173,7 +194,7 @@ watch_drop_all(struct treekill *k)
 {
 	size_t	i;
 
-	for (i = 0; i < k->nwatch; i++)
+	for (i = 0; i < k->tree.n; i++)
 		watch_drop(k, i);
 }
 
@@ -206,42 +227,25 @@ on_death(void *arg, unsigned ready)
 		tick_within(k, SOON_MS);
 }
 
-static int
-watch_room(struct treekill *k)
-{
-	struct watch	**mem;
-	size_t		  n = k->tree.n;
-
-	if (n > k->cwatch) {
-		mem = realloc(k->watch, k->tree.cap * sizeof(struct watch *));
-		if (mem == NULL)
-			return -ENOMEM;
-		k->watch = mem;
-		k->cwatch = k->tree.cap;
-	}
-	for (; k->nwatch < n; k->nwatch++)
-		k->watch[k->nwatch] = NULL;
-	return 0;
-}
-
 static bool
 watch_one(struct treekill *k, size_t i)
 {
-	struct watch	*w;
+	struct tree_member	*m = &k->tree.member[i];
+	struct watch		*w = m->owner;
 
-	if (k->watch[i] != NULL)
+	if (w != NULL)
 		return true;
-	if (k->tree.member[i].pidfd < 0 || (w = calloc(1, sizeof *w)) == NULL)
+	if (m->pidfd < 0 || (w = calloc(1, sizeof *w)) == NULL)
 		return false;
 	*w = (struct watch){ .kill = k, .i = i };
-	w->io.fd = k->tree.member[i].pidfd;
+	w->io.fd = m->pidfd;
 	w->io.fn = on_death;
 	w->io.arg = w;
 	if (loop_watch(k->loop, &w->io, LOOP_READ) < 0) {
 		free(w);
 		return false;
 	}
-	k->watch[i] = w;
+	m->owner = w;
 	return true;
 }
 
@@ -255,8 +259,6 @@ watch_all(struct treekill *k)
 	bool	all = true;
 	size_t	i;
 
-	if (watch_room(k) < 0)
-		return false;
 	for (i = 0; i < k->tree.n; i++) {
 		if (!k->tree.member[i].dead) {
 			all = watch_one(k, i) && all;
@@ -268,6 +270,25 @@ watch_all(struct treekill *k)
 	return all;
 }
 
+/* A grace may last, and those who come and go in it may be many. */
+static void
+let_dead_go(struct treekill *k)
+{
+	struct tree	*t = &k->tree;
+	struct watch	*w;
+	size_t		 i;
+
+	if (t->n - t->live <= t->live + DEAD_SPARE)
+		return;
+	for (i = 0; i < t->n; i++)
+		if (t->member[i].dead)
+			watch_drop(k, i);
+	tree_compact(t);
+	for (i = 0; i < t->n; i++)
+		if ((w = t->member[i].owner) != NULL)
+			w->i = i;
+}
+
 /* -- the phases ----------------------------------------------------------- */
 
 /*
@@ -275,13 +296,14 @@ watch_all(struct treekill *k)
  * come who lost their parent.  Now and then, and in the end, everybody.
  */
 static void
-ask_walk(struct treekill *k)
+find_all(struct treekill *k)
 {
 	struct tree	*t = &k->tree;
 	uint64_t	 now = clock_ms();
 
 	t->shallow = t->live > 0 && now - k->walked_at < IDLE_MS;
-	tree_walk(t, &k->spec.scope);
+	if (tree_walk(t, &k->spec.scope) >= 0 && !t->shallow)
+		let_dead_go(k);
 	if (!t->shallow)
 		k->walked_at = now;
 	t->shallow = false;
@@ -295,12 +317,12 @@ is_stopped(const struct tree_member *m)
 
 /* SIGTERM, leaves first, once; then SIGCONT to those who can't see it. */
 static void
-ask(struct treekill *k)
+tell_term(struct treekill *k)
 {
 	struct tree	*t = &k->tree;
 	size_t		 i;
 
-	ask_walk(k);
+	find_all(k);
 	tell_all(t, SIGTERM, TOLD_TERM);
 	for (i = 0; i < t->n; i++)
 		if (is_stopped(&t->member[i]))
@@ -322,7 +344,7 @@ static bool
 expecting(const struct treekill *k)
 {
 	return k->tree.shim && k->spec.scope.shim != getpid() &&
-	    k->tree.n == 0 && !k->settled;
+	    k->tree.met == 0 && !k->settled;
 }
 
 static bool
@@ -357,7 +379,7 @@ look_asking(struct treekill *k)
 	unsigned	empty = 0;
 
 	do
-		ask(k);
+		tell_term(k);
 	while (is_empty(&k->tree) && ++empty < EMPTY_ENOUGH);
 	if (empty == EMPTY_ENOUGH && !expecting(k))
 		return true;
@@ -465,9 +487,6 @@ static void
 release(struct treekill *k)
 {
 	watch_drop_all(k);
-	free(k->watch);
-	k->watch = NULL;
-	k->nwatch = 0;
 	loop_timer_clear(&k->end);
 	loop_timer_clear(&k->tick);
 	loop_later_cancel(k->loop, &k->look);
@@ -606,13 +625,16 @@ signal_members(struct tree *t, pid_t only, int signo)
 static int
 signal_group(struct tree *t, pid_t pgid, int signo)
 {
-	int	told = 0, r;
+	int	told = 0, r = -ESRCH;
 	size_t	i;
 
-	for (i = 0; i < t->n; i++)
-		if (!t->member[i].dead && t->member[i].stat.pgid == pgid)
-			told++;
-	r = tree_signal_group(t, pgid, signo);
+	for (i = 0; i < t->n; i++) {
+		if (t->member[i].dead || t->member[i].stat.pgid != pgid)
+			continue;
+		if (r == -ESRCH)
+			r = tree_signal_group(t, i, signo);
+		told++;
+	}
 	return r < 0 ? r : told;
 }
 

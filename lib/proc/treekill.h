@@ -26,6 +26,7 @@
 struct loop;
 
 #define TREEKILL_GRACE_MS	5000u	/* K2 */
+#define TREEKILL_GRACE_MAX_MS	3600000u	/* what callers may ask for */
 #define TREEKILL_PASSES		50u
 #define TREEKILL_FORCE_MS	2000u	/* of passes */
 #define TREEKILL_SETTLE_MS	5000u	/* for the last ones to die (K10) */

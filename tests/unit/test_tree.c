@@ -304,22 +304,25 @@ K12_gone_is_ESRCH_and_refused_is_EPERM(void **state)
 static void
 K11_a_group_is_hit_only_if_it_is_the_jobs(void **state)
 {
+	pid_t		others[] = { 0, 1, -1, getpgrp(), 0, 999999 };
 	struct world	w;
+	size_t		i;
 	int		status;
 
 	(void)state;
 	plant(&w, GROVE_FLAT, 3);
+	others[4] = w.g.shim;
 	walk(&w);
-	assert_int_equal(tree_signal_group(&w.t, 0, SIGKILL), -EPERM);
-	assert_int_equal(tree_signal_group(&w.t, 1, SIGKILL), -EPERM);
-	assert_int_equal(tree_signal_group(&w.t, -1, SIGKILL), -EPERM);
-	assert_int_equal(tree_signal_group(&w.t, getpgrp(), SIGKILL), -EPERM);
-	assert_int_equal(tree_signal_group(&w.t, w.g.shim, SIGKILL), -EPERM);
-	assert_int_equal(tree_signal_group(&w.t, 999999, SIGKILL), -ESRCH);
+	for (i = 0; i < ARRAY_LEN(others); i++) {
+		w.t.member[0].stat.pgid = others[i];
+		assert_int_equal(tree_signal_group(&w.t, 0, SIGKILL),
+		    others[i] == 999999 ? -ESRCH : -EPERM);
+	}
 	assert_int_equal(w.kills, 0);
+	w.t.member[0].stat.pgid = w.g.leader;
 	/* By number where the kernel knows no better. */
 	w.send_error = -EINVAL;
-	assert_int_equal(tree_signal_group(&w.t, w.g.leader, SIGKILL), 0);
+	assert_int_equal(tree_signal_group(&w.t, 0, SIGKILL), 0);
 	assert_int_equal(w.kills, 1);
 	while (!grove_all_dead(&w.g))
 		usleep(1000);
@@ -494,6 +497,38 @@ a_shim_that_ended_by_itself_left_nobody(void **state)
 }
 
 static void
+who_has_died_and_was_collected_is_let_go(void **state)
+{
+	struct world	w;
+	size_t		i, max = 0;
+	int		n;
+
+	(void)state;
+	plant(&w, GROVE_BUSY, 5);
+	for (n = 0; n < 20000 && w.g.sh->births < 1500; n++) {
+		assert_true(walk(&w) >= 0);
+		for (i = 0; i < w.t.n; i++)
+			w.t.member[i].told = 3;
+		tree_compact(&w.t);
+		if (w.t.n > max)
+			max = w.t.n;
+		usleep(200);
+	}
+	assert_true(w.g.sh->births >= 1500);
+	assert_true(w.t.met > 200);
+	assert_true(max < 100);
+	assert_int_equal(w.t.past[0] + w.t.n, w.t.met);
+	assert_int_equal(w.t.past[1], w.t.past[0]);
+	assert_int_equal(w.t.past[2], 0);
+	/* Who is left is found as before. */
+	for (n = 0; n < w.g.sh->npids; n++)
+		assert_true(has(&w, w.g.sh->pid[n]));
+	for (i = 0; i < w.t.n; i++)
+		tree_signal(&w.t, i, SIGKILL);
+	clear(&w);
+}
+
+static void
 no_memory_ends_a_walk_and_the_next_one_goes_on(void **state)
 {
 	struct world	w;
@@ -540,6 +575,7 @@ main(void)
 		cmocka_unit_test(
 		    a_shims_number_with_somebody_else_is_not_the_shim),
 		cmocka_unit_test(a_shim_that_ended_by_itself_left_nobody),
+		cmocka_unit_test(who_has_died_and_was_collected_is_let_go),
 		cmocka_unit_test(
 		    no_memory_ends_a_walk_and_the_next_one_goes_on),
 	};

@@ -1,9 +1,10 @@
 /* tree: the walk through a /proc that is made up. */
 #include <sys/resource.h>
 #include <sys/stat.h>
-
+#include <time.h>
 
 #include "proc/reap.h"
+#include "proc/treekill.h"
 #include "tests/unit/fixture.h"
 #include "tests/unit/tree_world.h"
 
@@ -200,6 +201,79 @@ K6_an_unknown_zombie_is_a_change_once(void **state)
 	clear(&w);
 }
 
+/* -- many groups ----------------------------------------------------------- */
+
+/* Everybody lives, below the shim, in a group: his own, or of all. */
+static int
+crowd_stat(void *arg, const char *root, pid_t pid, struct procfs_stat *out)
+{
+	struct world	*w = arg;
+
+	(void)root;
+	if (pid == w->g.shim || pid == getpid())
+		return procfs_stat("", pid, out);
+	*out = (struct procfs_stat){ .pid = pid, .state = 'S', .threads = 1,
+	    .start = (uint64_t)pid, .ppid = w->g.shim,
+	    .pgid = w->masked != 0 ? w->masked : pid,
+	    .sid = w->masked != 0 ? w->masked : pid };
+	return 0;
+}
+
+static int
+kill_nobody(void *arg, pid_t pid, int signo)
+{
+	struct world	*w = arg;
+
+	w->kills += pid < 0 && signo == SIGKILL;
+	return 0;
+}
+
+/* Processor time of a forced end of HEAP members; how many groups were hit. */
+static clock_t
+fell_crowd(pid_t group, unsigned *groups)
+{
+	static char	kids[HEAP * 8 + 1];
+	struct world	w;
+	clock_t		took;
+	size_t		n = 0;
+	int		i;
+
+	plant(&w, GROVE_FLAT, 1);
+	make_root(&w);
+	w.whose = 1000000;
+	w.masked = group;
+	w.sys.stat = crowd_stat;
+	w.sys.kill = kill_nobody;
+	w.open_error = -ENOSYS;
+	for (i = 0; i < HEAP; i++)
+		n += (size_t)snprintf(kids + n, sizeof kids - n, "%d ",
+		    w.whose + i);
+	put_process(&w, w.g.shim, kids);
+	took = clock();
+	assert_int_equal(treekill_now(&w.scope, -1), HEAP);
+	took = clock() - took;
+	*groups = w.kills;
+	assert_int_equal(fixture_remove(w.root), 0);
+	clear(&w);
+	return took;
+}
+
+static void
+a_group_for_each_costs_no_more_than_one_for_all(void **state)
+{
+	unsigned	groups;
+	clock_t		one, each;
+
+	(void)state;
+	one = fell_crowd(1000000, &groups);
+	assert_true(groups >= 1 && groups <= 8);
+	each = fell_crowd(0, &groups);
+	assert_true(groups >= HEAP);
+	print_message("%d members: one group %ld us, own groups %ld us\n",
+	    HEAP, (long)one, (long)each);
+	assert_true(each < 3 * one);
+}
+
 int
 main(void)
 {
@@ -211,6 +285,8 @@ main(void)
 		cmocka_unit_test(T6_a_circle_is_walked_once),
 		cmocka_unit_test(
 		    a_walk_through_a_heap_of_zombies_is_cut_short),
+		cmocka_unit_test(
+		    a_group_for_each_costs_no_more_than_one_for_all),
 	};
 
 	reap_become_subreaper();
