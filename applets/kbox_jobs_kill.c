@@ -8,6 +8,7 @@
 #include "applets/kbox_sessions.h"
 #include "base/str.h"
 #include "proc/shim.h"
+#include "proc/treekill.h"
 #include "workspace/command.h"
 
 #define SIGNAL_MAX	64
@@ -346,8 +347,10 @@ check_grace(struct killing *x)
 		return kbox_fail(k, KBOX_USAGE, "--grace ends in SIGKILL: "
 		    "--signal %s leaves none", sig);
 	x->grace_ms = now ? 0 : -1;
-	if (grace != NULL && ((x->grace_ms = kbox_parse_span(grace)) < 0 ||
-	    x->grace_ms > INT32_MAX - SPARE_MS))
+	if (grace != NULL && (x->grace_ms = kbox_parse_span(grace)) >
+	    TREEKILL_GRACE_MAX_MS)
+		return kbox_fail(k, KBOX_USAGE, "--grace is an hour at most");
+	if (grace != NULL && x->grace_ms < 0)
 		return kbox_fail(k, KBOX_USAGE, "--grace is a duration such "
 		    "as 5s or 2m, not \"%s\"", grace);
 	return 0;

@@ -13,6 +13,7 @@
 #include "applets/kbox_jobs.h"
 #include "applets/kbox_text.h"
 #include "base/str.h"
+#include "proc/treekill.h"
 
 #define BODY_MAX	(64u * 1024)	/* as the daemon has it */
 #define FORWARD_MS	5000
@@ -64,6 +65,8 @@ put_span(struct kbox *k, struct json_out *o, enum kbox_opt opt,
 		return kbox_fail(k, KBOX_USAGE, "--%s is a duration such as "
 		    "90s, 30m or 12h, not \"%s\"",
 		    opt == OPT_LIMIT ? "timeout" : "grace", text);
+	if (opt == OPT_GRACE && ms > TREEKILL_GRACE_MAX_MS)
+		return kbox_fail(k, KBOX_USAGE, "--grace is an hour at most");
 	json_put_int(o, member, ms);
 	return 0;
 }

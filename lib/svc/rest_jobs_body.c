@@ -165,6 +165,8 @@ other_of_start(struct reader *r)
 	return json_is(&r->j, "env") ? read_env(r, r->arg) : 1;
 }
 
+static const char	too_patient[] = "grace_ms is more than an hour";
+
 static const char *
 judge_start(const struct jobs_wish *w)
 {
@@ -185,7 +187,7 @@ judge_start(const struct jobs_wish *w)
 		return "session is not the id of one";
 	if (w->detached && w->attached)
 		return "detached and attached contradict each other";
-	return NULL;
+	return w->grace_ms > TREEKILL_GRACE_MAX_MS ? too_patient : NULL;
 }
 
 int
@@ -290,6 +292,10 @@ jobs_read_kill(struct jobs_kill_wish *w, const void *p, size_t n,
 	    .whom = TREEKILL_TREE, .wait = true };
 	if (n > 0 && read_object(&r, p, n) < 0) {
 		*why = r.why;
+		return -EINVAL;
+	}
+	if (w->grace_ms > TREEKILL_GRACE_MAX_MS) {
+		*why = too_patient;
 		return -EINVAL;
 	}
 	if (w->signo == SIGKILL)

@@ -181,6 +181,7 @@ def test_a_running_one_is_not_removed(jobs):
     '{"command": "x", "timeout_ms": "5"}',
     '{"command": "x", "timeout_ms": 4294967296}',
     '{"command": "x", "grace_ms": 1.5}',
+    '{"command": "x", "grace_ms": 3600001}',
     '{"command": "x", "detached": 1}',
     '{"command": "x", "detached": true, "attached": true}',
     '{"command": "x", "session": "a/b"}', '{"command": "x"} y',
@@ -585,7 +586,7 @@ def test_K9_N8_a_stopped_one_sees_SIGTERM(jobs, home):
     '{"signal": 0}', '{"signal": 65}', '{"signal": 1.5}', '{"signal": -9}',
     '{"signal": "NOPE"}', '{"signal": ""}', '{"signal": null}',
     '{"signal": 1e1}', '{"scope": "world"}', '{"scope": 1}',
-    '{"grace_ms": -1}', '{"wait": 1}', "x", "[]"])
+    '{"grace_ms": -1}', '{"grace_ms": 3600001}', '{"wait": 1}', "x", "[]"])
 def test_K11_a_kill_that_is_not_understood_sends_nothing(jobs, body):
     id = jobs.start("trap 'echo got' TERM HUP; echo up; "
                     "while :; do sleep 0.05; done")
@@ -1269,7 +1270,7 @@ def test_T28_a_start_without_descriptors_is_refused_and_costs_nothing(alone):
     with Raw(jobs.path) as c:
         assert c.ask("GET", JOBS).status == 200
         fds = d.fds()
-        for spare in range(0, 12):
+        for spare in range(0, 16):
             limit(d, "nofile", "%d:" % (fds + spare))
             a = c.ask("POST", JOBS, '{"command": "true", "id": "x"}')
             if a.status == 201:

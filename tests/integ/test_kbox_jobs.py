@@ -94,7 +94,8 @@ def test_run_detached_json_is_the_daemons(kbox, fake):
 
 @pytest.mark.parametrize("words", [
     [], ["--nonsense", "x"], ["-e", "nothing", "x"], ["--timeout", "x", "y"],
-    ["--timeout", "0", "y"], ["--grace", "soon", "y"], ["--color=blue", "x"]])
+    ["--timeout", "0", "y"], ["--grace", "soon", "y"], ["--grace", "61m", "y"],
+    ["--color=blue", "x"]])
 def test_run_own_failures_are_125(kbox, fake, words):
     """No job could be told from "wrong usage" by 2."""
     bad(kbox("run", *words), OWN)
@@ -563,6 +564,7 @@ def test_kill_ends_a_job_and_says_how(kbox, fake, popen):
 def test_kill_orders(kbox, fake):
     for args, order in (
             (["--grace", "30s"], {"wait": True, "grace_ms": 30000}),
+            (["--grace", "1h"], {"wait": True, "grace_ms": 3600000}),
             (["--now"], {"wait": True, "grace_ms": 0}),
             (["-9"], {"wait": True, "grace_ms": 0}),
             (["--no-wait"], {"wait": False}),

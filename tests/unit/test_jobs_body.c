@@ -126,6 +126,9 @@ K15_what_a_kill_means(void **state)
 	assert_int_equal(read_kill(&w, "{\"signal\":\"SIGKILL\","
 	    "\"grace_ms\":9}"), 0);
 	assert_true(w.signo == SIGKILL && !w.once && w.grace_ms == 0);
+	assert_int_equal(read_kill(&w, "{\"grace_ms\":3600000}"), 0);
+	assert_int_equal(w.grace_ms, TREEKILL_GRACE_MAX_MS);
+	assert_int_equal(read_kill(&w, "{\"grace_ms\":3600001}"), -EINVAL);
 	assert_int_equal(read_kill(&w, "{\"signal\":\"USR1\"}"), 0);
 	assert_true(w.signo == SIGUSR1 && w.once);
 	assert_int_equal(w.whom, TREEKILL_TREE);
