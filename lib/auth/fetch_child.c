@@ -1,10 +1,7 @@
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <netdb.h>
 #include <poll.h>
 #include <signal.h>
@@ -22,6 +19,8 @@
 #include "loop/sig.h"
 #include "net/http1.h"
 #include "net/tls.h"
+#include "proc/child.h"
+#include "proc/launch.h"
 
 #define PIPE_FD		3
 #define WIRE_MAX	(64u * 1024)
@@ -67,27 +66,6 @@ give_up(const char *fmt, ...)
 	_exit(FETCH_FAILED);
 }
 
-/* The pipe is all that stays open; 0 to 2 lead nowhere. */
-static void
-keep_only(int fd)
-{
-	long	i, n;
-	int	null;
-
-	if (fd != PIPE_FD && dup2(fd, PIPE_FD) < 0)
-		_exit(FETCH_FAILED);
-	if (syscall(SYS_close_range, PIPE_FD + 1, ~0u, 0) < 0)
-		for (i = PIPE_FD + 1, n = sysconf(_SC_OPEN_MAX); i < n; i++)
-			close((int)i);
-	if ((null = open("/dev/null", O_RDWR)) < 0)
-		give_up("/dev/null: %s", strerror(errno));
-	for (i = 0; i < PIPE_FD; i++)
-		if (dup2(null, (int)i) < 0)
-			give_up("/dev/null: %s", strerror(errno));
-	if (null > PIPE_FD)
-		close(null);
-}
-
 /* While still root: the files are root's. */
 static void
 read_files(struct child *c)
@@ -113,14 +91,13 @@ read_files(struct child *c)
 static void
 drop_root(void)
 {
-	if (geteuid() != 0)
-		return;
-	if (setgroups(0, NULL) < 0 ||
-	    setresgid(FETCH_NOBODY, FETCH_NOBODY, FETCH_NOBODY) < 0 ||
-	    setresuid(FETCH_NOBODY, FETCH_NOBODY, FETCH_NOBODY) < 0 ||
-	    geteuid() != FETCH_NOBODY || getegid() != FETCH_NOBODY)
-		give_up("cannot drop root: %s", strerror(errno));
-	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	const struct child_user	nobody = { .uid = FETCH_NOBODY,
+				    .gid = FETCH_NOBODY,
+				    .change = geteuid() == 0 };
+	int			r = launch_become(&nobody);
+
+	if (r < 0)
+		give_up("cannot drop root: %s", strerror(-r));
 }
 
 /* 0 or the errno. */
@@ -293,11 +270,13 @@ _Noreturn void
 fetch_child(const struct fetch_spec *spec, int fd)
 {
 	struct child	c;
+	int		r;
 
 	sig_restore();
 	signal(SIGPIPE, SIG_IGN);
 	alarm(spec->seconds);
-	keep_only(fd);
+	if ((r = launch_keep_only(fd, PIPE_FD)) < 0)
+		give_up("descriptors: %s", strerror(-r));
 	memset(&c, 0, sizeof c);
 	c.spec = spec;
 	c.sock = -1;

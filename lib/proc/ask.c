@@ -1,5 +1,3 @@
-#include <sys/syscall.h>
-
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -7,6 +5,7 @@
 
 #include "loop/sig.h"
 #include "proc/ask.h"
+#include "proc/launch.h"
 
 #define ANSWER_FD	3
 #define READ_MAX	4096u
@@ -28,24 +27,6 @@ ask_write(int fd, const void *p, size_t n)
 	}
 }
 
-static void
-keep_only(int fd)
-{
-	long	i, n;
-	int	null;
-
-	if (fd != ANSWER_FD && dup2(fd, ANSWER_FD) < 0)
-		_exit(1);
-	if (syscall(SYS_close_range, ANSWER_FD + 1, ~0u, 0) < 0)
-		for (i = ANSWER_FD + 1, n = sysconf(_SC_OPEN_MAX); i < n; i++)
-			close((int)i);
-	if ((null = open("/dev/null", O_RDWR)) < 0)
-		_exit(1);
-	for (i = 0; i < ANSWER_FD; i++)
-		dup2(null, (int)i);
-	close(null);
-}
-
 _Noreturn static void
 child_main(ask_work_fn *work, void *arg, int fd, unsigned timeout_ms)
 {
@@ -53,7 +34,8 @@ child_main(ask_work_fn *work, void *arg, int fd, unsigned timeout_ms)
 	signal(SIGPIPE, SIG_IGN);
 	/* Should we be gone when its time is up. */
 	alarm(timeout_ms / 1000 + 2);
-	keep_only(fd);
+	if (launch_keep_only(fd, ANSWER_FD) < 0)
+		_exit(1);
 	work(arg, ANSWER_FD);
 	_exit(0);
 }

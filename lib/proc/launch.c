@@ -210,6 +210,25 @@ launch_close_from(int first)
 		close_each(first);
 }
 
+int
+launch_keep_only(int fd, int as)
+{
+	int	null, i;
+
+	if (fd != as && dup2(fd, as) == -1)
+		return -errno;
+	launch_close_from(as + 1);
+	if ((null = open("/dev/null", O_RDWR)) == -1)
+		return -errno;
+	for (i = 0; i < as; i++)
+		if (dup2(null, i) == -1)
+			return -errno;
+	/* It may be one of them, if one was closed. */
+	if (null > as)
+		close(null);
+	return 0;
+}
+
 /* Out of the way of the descriptors that get fixed numbers. */
 static int
 lift(int fd)
@@ -285,8 +304,8 @@ verify_ids(const struct child_user *u, bool any_groups)
 	return 0;
 }
 
-static int
-become(const struct child_user *u)
+int
+launch_become(const struct child_user *u)
 {
 	bool	kept;
 	int	r;
@@ -387,7 +406,7 @@ launch_run(const struct child_spec *spec, struct launch_plan *p,
 	if (spec->nofile != NULL)
 		setrlimit(RLIMIT_NOFILE, spec->nofile);
 	(void)mark_put(spec->mark);
-	if ((r = become(&spec->user)) < 0)
+	if ((r = launch_become(&spec->user)) < 0)
 		give_up(CHILD_IDS, -r, 0, 0);
 	if ((cwd_err = enter(spec->cwd)) != 0 && spec->strict_cwd)
 		give_up(CHILD_CWD, cwd_err, 0, cwd_err);

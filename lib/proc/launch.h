@@ -12,6 +12,7 @@
 #include <stddef.h>
 
 struct child_spec;
+struct child_user;
 
 #define LAUNCH_PATH_DIRS_MAX	256	/* of PATH; more are not looked at */
 #define LAUNCH_EXIT		126	/* status of a child that didn't exec */
@@ -61,7 +62,19 @@ _Noreturn void launch_run(const struct child_spec *spec,
 /* For who would have run it: says CHILD_FORK, and ends. */
 _Noreturn void launch_give_up(int status, int err);
 
-/* first and all above. */
+/* For other children of ours: first and all above. */
 void	 launch_close_from(int first);
+
+/*
+ * Nothing stays open but fd, as that number, and 0 to as - 1, which lead
+ * nowhere.  0 or -errno.
+ */
+int	 launch_keep_only(int fd, int as);
+
+/*
+ * Groups, ids, capabilities, and a look whether it is true (T19).  0 or -errno:
+ * then there is nothing to do but to exit.
+ */
+int	 launch_become(const struct child_user *u);
 
 #endif

@@ -4,7 +4,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -12,11 +11,12 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/str.h"
 #include "loop/sig.h"
+#include "proc/child.h"
+#include "proc/launch.h"
 #include "workspace/account.h"
 #include "workspace/jobfile.h"
 #include "workspace/jobfile_impl.h"
@@ -54,33 +54,14 @@ outlive(void)
 }
 
 static void
-keep_only(int fd)
-{
-	int	null, i;
-
-	if (fd != SOCKET_FD && dup2(fd, SOCKET_FD) == -1)
-		_exit(1);
-	if (syscall(SYS_close_range, SOCKET_FD + 1, ~0u, 0) == -1)
-		for (i = SOCKET_FD + 1; i < (int)sysconf(_SC_OPEN_MAX); i++)
-			close(i);
-	if ((null = open("/dev/null", O_RDWR)) == -1)
-		_exit(1);
-	for (i = 0; i < SOCKET_FD; i++)
-		dup2(null, i);
-	close(null);
-}
-
-static void
 become(const struct account *a)
 {
-	if (geteuid() == 0 &&
-	    ((setgroups(a->ngroups, a->groups) == -1 &&
-	    (errno != EPERM || getuid() != a->uid)) ||
-	    setresgid(a->gid, a->gid, a->gid) == -1 ||
-	    setresuid(a->uid, a->uid, a->uid) == -1))
-		_exit(1);
+	const struct child_user	u = { .uid = a->uid, .gid = a->gid,
+				    .groups = a->groups, .ngroups = a->ngroups,
+				    .change = geteuid() == 0 };
+
 	/* We hold a copy of the daemon's memory: not for the user (T8). */
-	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == -1 ||
+	if (launch_become(&u) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == -1 ||
 	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
 		_exit(1);
 }
@@ -256,7 +237,8 @@ jobwriter_run(const struct account *a, int fd)
 	sig_restore();
 	outlive();
 	(void)prctl(PR_SET_NAME, "k8shell-joblog", 0, 0, 0);
-	keep_only(fd);
+	if (launch_keep_only(fd, SOCKET_FD) < 0)
+		_exit(1);
 	become(a);
 	umask(077);
 	w = calloc(1, sizeof *w);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/str.h"
+#include "proc/launch.h"
 #include "tests/unit/run.h"
 
 /* -- programs ------------------------------------------------------------- */
@@ -522,6 +523,45 @@ T19_root_stays_root(void **state)
 	spin_finish(&s);
 }
 
+/* In a fork; its status is the verdict. */
+static void
+try_keep_only(int first)
+{
+	int	fd = open("/dev/zero", O_RDONLY), i;
+	char	c = 1;
+
+	for (i = 0; i <= first; i++)
+		close(i);
+	if (launch_keep_only(fd, 3) < 0)
+		_exit(10);
+	if (read(3, &c, 1) != 1 || c != 0)
+		_exit(11);
+	for (i = 0; i < 3; i++)
+		if (read(i, &c, 1) != 0 || write(i, &c, 1) != 1)
+			_exit(12);
+	for (i = 4; i < 100; i++)
+		if (fcntl(i, F_GETFD) != -1)
+			_exit(13);
+	_exit(0);
+}
+
+static void
+T18_a_forked_child_keeps_one_descriptor(void **state)
+{
+	int	first, status, far = fcntl(STDIN_FILENO, F_DUPFD, 50);
+	pid_t	pid;
+
+	(void)state;
+	/* Also if we were started without the standard three. */
+	for (first = -1; first < 3; first++) {
+		if ((pid = fork()) == 0)
+			try_keep_only(first);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_int_equal(status, 0);
+	}
+	close(far);
+}
+
 /* In a fork without the right to change ids; its status is the verdict. */
 static void
 try_drop_unprivileged(void)
@@ -575,6 +615,7 @@ main(void)
 		T(a_missing_directory_falls_back_to_the_root_and_says_so),
 		T(T19_the_directory_is_entered_with_the_users_rights),
 		T(T18_only_the_standard_three_are_open),
+		T(T18_a_forked_child_keeps_one_descriptor),
 		T(T18_nothing_leaks_between_500_parallel_spawns),
 		T(a_daemon_without_standard_descriptors_can_spawn),
 		T(T22_signals_are_default_and_unblocked_in_the_child),
