@@ -291,11 +291,15 @@ rest_conn_send(struct rest_conn *c)
 	conn_kick(c->conn);
 }
 
-/* All of it is on its way: the next request, which may be here already. */
+/*
+ * All of it is on its way: the next request, which may be here already.  Who
+ * comes back from where the places do not count may not fill those that do.
+ */
 static void
 answered(struct rest_conn *c)
 {
-	if (!c->keep) {
+	if (!c->keep ||
+	    (c->lasting && c->rest->nconns >= REST_CONNS_MAX / 2)) {
 		finish(c);
 		return;
 	}

@@ -118,6 +118,8 @@ def test_followers_lock_nobody_out(daemon, jobs):
     harness.eventually(lambda: lasting(daemon) < PLACES, "a place is free")
     good(kbox("logs", "-n", "5"))
     good(kbox("kill", "--all", "--now"))
+    for _ in range(10):             # those who are idle now take none away
+        good(kbox("ps"))
     for c in held:
         c.sock.close()
     harness.eventually(lambda: lasting(daemon) == 0, "all are free")
