@@ -60,16 +60,20 @@ begin_line(struct filling *f, struct json_out *o)
 	json_put_object(o, NULL);
 }
 
+/* first: the oldest that is kept; what came before is in the log file. */
 static bool
 put_lost(struct filling *f, uint64_t first)
 {
 	struct json_out	o;
+	struct job_info	i;
 
 	if (f->tail->raw)
 		return true;
+	job_info(f->tail->job, &i);
 	begin_line(f, &o);
 	json_put_string(&o, "type", "truncated");
 	json_put_int(&o, "first", (int64_t)first);
+	json_put_int(&o, "offset", (int64_t)joblog_offset(i.log));
 	json_put_end(&o, '}');
 	return send_line(f, &o);
 }

@@ -247,7 +247,6 @@ job_end(struct job *j, enum job_status status, int exit_code, int signo)
 	j->end_ms = wall_ms();
 	if (status != JOB_ERROR)
 		j->reason = reason_of(j);
-	jobfile_close(&j->file);
 	j->owner->totals.ended[status]++;
 	if (status != JOB_ERROR)
 		log_info(JOB_COMPONENT, "job %s: %s, status %d%s%s", j->id,
@@ -255,6 +254,7 @@ job_end(struct job *j, enum job_status status, int exit_code, int signo)
 		    j->reason != JOB_REASON_NONE ? ", " : "",
 		    job_reason_name(j->reason));
 	put_log(j, JOBLOG_EXIT, NULL, 0);
+	jobfile_close(&j->file);
 	memory = j->log.memory;
 	joblog_trim(&j->log);
 	jobs_count_log(j, memory);
@@ -367,7 +367,6 @@ on_output(void *arg, enum task_stream s, const void *p, size_t n)
 
 	if (job_terminal(j))
 		return;
-	jobfile_put(&j->file, p, n);
 	put_log(j, s == TASK_STDERR ? JOBLOG_STDERR : JOBLOG_STDOUT, p, n);
 }
 
@@ -375,6 +374,15 @@ static const struct task_ops ops = {
 	.started = on_started, .room = on_room, .output = on_output,
 	.finished = on_finished, .emptied = on_emptied,
 };
+
+/* In the log's order, so that readers of both can tell where they are. */
+static void
+on_logged(void *arg, const void *p, size_t n)
+{
+	struct job	*j = arg;
+
+	jobfile_put(&j->file, p, n);
+}
 
 static void
 on_file(void *arg, int err)
@@ -474,6 +482,8 @@ job_new(struct jobs *js, struct job **out, const struct job_spec *spec)
 	j->timeout_ms = spec->timeout_ms;
 	j->grace_ms = spec->grace_ms;
 	joblog_init(&j->log);
+	j->log.sink = on_logged;
+	j->log.sink_arg = j;
 	j->file = (struct jobfile){ .told = on_file,
 	    .writable = on_file_writable, .arg = j };
 	j->timeout.fn = on_timeout;

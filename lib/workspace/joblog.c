@@ -48,6 +48,13 @@ joblog_finish(struct joblog *l)
 	joblog_init(l);
 }
 
+static void
+sink(struct joblog *l, const void *p, size_t n)
+{
+	if (l->sink != NULL && n > 0)
+		l->sink(l->sink_arg, p, n);
+}
+
 static struct header
 header_at(const struct joblog_chunk *c, size_t at)
 {
@@ -130,6 +137,7 @@ append(struct joblog *l, const struct header *h, const void *a, size_t na,
 	struct joblog_chunk	*c;
 	uint8_t			*to;
 
+	l->given += h->n;
 	while (l->first < l->next && (l->bytes + h->n > JOBLOG_BYTES_MAX ||
 	    l->next - l->first >= JOBLOG_EVENTS_MAX))
 		drop_event(l);
@@ -184,6 +192,9 @@ static void
 put_output(struct joblog *l, struct header *h, const uint8_t *p, size_t n)
 {
 	struct partial	*held = &l->partial[h->type == JOBLOG_STDERR];
+	struct partial	 before = *held;
+	const uint8_t	*begin = p;
+	uint64_t	 given = l->given;
 	size_t		 take, keep = 0;
 
 	while (n > keep) {
@@ -199,6 +210,9 @@ put_output(struct joblog *l, struct header *h, const uint8_t *p, size_t n)
 		p += take - keep;
 		n -= take - keep;
 	}
+	if (l->given > given)
+		sink(l, before.p, before.n);
+	sink(l, begin, (size_t)(p - begin));
 	memcpy(held->p + held->n, p, n);
 	held->n += n;
 }
@@ -215,6 +229,7 @@ flush(struct joblog *l, int64_t time_ms)
 		h.type = s == 0 ? JOBLOG_STDOUT : JOBLOG_STDERR;
 		h.n = (uint32_t)l->partial[s].n;
 		append(l, &h, l->partial[s].p, h.n, NULL);
+		sink(l, l->partial[s].p, h.n);
 		l->partial[s].n = 0;
 	}
 }
@@ -267,6 +282,12 @@ uint64_t
 joblog_newest(const struct joblog *l)
 {
 	return l->next - 1;
+}
+
+uint64_t
+joblog_offset(const struct joblog *l)
+{
+	return l->given - l->bytes;
 }
 
 /* Finds event seq, which is kept: its chunk and place. */

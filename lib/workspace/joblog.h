@@ -32,6 +32,11 @@ struct joblog {
 	size_t		 bytes;		/* of output that is kept */
 	size_t		 memory;	/* allocated */
 	uint64_t	 total;		/* bytes of output ever */
+	uint64_t	 given;		/* of them, those in events, kept or
+					 * not */
+	/* All output, in the order of the events; the owner's, or NULL. */
+	void		(*sink)(void *arg, const void *p, size_t n);
+	void		*sink_arg;
 	bool		 ended;
 	int64_t		 end_ms;	/* of an end there was no memory for */
 	struct partial {
@@ -61,6 +66,9 @@ void	 joblog_shrink(struct joblog *l, size_t max);
 
 /* Of the newest event; 0: none yet. */
 uint64_t joblog_newest(const struct joblog *l);
+/* Bytes of output before the oldest event that is kept: where it begins in
+ * what the sink was given. */
+uint64_t joblog_offset(const struct joblog *l);
 
 /* False stops; the event is then read again. */
 typedef bool joblog_fn(void *arg, const struct joblog_event *e);

@@ -231,6 +231,7 @@ def test_the_ring_keeps_the_newest_mebibyte(jobs):
     assert [x["type"] for x in e].count("truncated") == 1
     got = output(e)
     assert MiB - 8192 <= len(got) <= MiB and got.endswith(b"x\nend\n")
+    assert e[0]["offset"] == j["bytes_out"] - len(got)
     assert e[-1]["type"] == "exit"
     raw = jobs.raw(id)
     assert raw == got

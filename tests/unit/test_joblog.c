@@ -204,6 +204,89 @@ the_oldest_bytes_go_first(void **state)
 	free(k);
 }
 
+struct sunk {
+	char	text[256 * 1024];
+	size_t	n;
+};
+
+static void
+take_sunk(void *arg, const void *p, size_t n)
+{
+	struct sunk	*s = arg;
+
+	assert_true(n < sizeof s->text - s->n);
+	memcpy(s->text + s->n, p, n);
+	s->n += n;
+	s->text[s->n] = '\0';
+}
+
+/* Characters that end late, in both streams: as events order them. */
+static void
+the_sink_gets_all_of_it_in_the_order_of_events(void **state)
+{
+	static const char *const pieces[] = {
+		"a\xe2", "\x82", "b", "\xac\xf0", "\x9f\xe2", "\x82\xac\n",
+		"\xe2", "\xf0", "\xf0"
+	};
+	static struct sunk	s;
+	struct joblog		l;
+	struct got		g;
+	size_t			i;
+
+	(void)state;
+	joblog_init(&l);
+	l.sink = take_sunk;
+	l.sink_arg = &s;
+	put(&l, JOBLOG_START, "");
+	for (i = 0; i < 300; i++)
+		put(&l, i % 4 == 0 ? JOBLOG_STDERR : JOBLOG_STDOUT,
+		    pieces[i % ARRAY_LEN(pieces)]);
+	put(&l, JOBLOG_EXIT, "");
+	g = all(&l);
+	assert_int_equal(g.n, l.total);
+	assert_int_equal(s.n, g.n);
+	assert_string_equal(s.text, g.text);
+	assert_int_equal(joblog_offset(&l), 0);
+	free(g.text);
+	joblog_finish(&l);
+}
+
+/* Where the oldest event begins in what the sink got, however it got there. */
+static void
+the_offset_is_that_of_the_oldest_event(void **state)
+{
+	static struct sunk	s;
+	struct joblog		l;
+	struct got		g;
+	char			line[32];
+	bool			failed = false;
+	unsigned		i;
+
+	(void)state;
+	joblog_init(&l);
+	l.sink = take_sunk;
+	l.sink_arg = &s;
+	for (i = 0; i < JOBLOG_EVENTS_MAX + 100; i++) {
+		snprintf(line, sizeof line, "%u\xe2\x82\xac", i);
+		if (i >= 5000 && i < 6000)
+			failmalloc_arm_all(1);
+		put(&l, JOBLOG_STDOUT, line);
+		failed |= failmalloc_disarm();
+		if (i != 4000 && i != 5050 && i != 7000 &&
+		    i != JOBLOG_EVENTS_MAX + 50)
+			continue;
+		if (i == 7000)
+			joblog_shrink(&l, 20000);
+		g = all(&l);
+		assert_int_equal(joblog_offset(&l) + g.n, s.n);
+		assert_true(g.n == 0 ||
+		    memcmp(s.text + joblog_offset(&l), g.text, g.n) == 0);
+		free(g.text);
+	}
+	assert_true(failed && joblog_offset(&l) > 0);
+	joblog_finish(&l);
+}
+
 static void
 the_oldest_events_go_first(void **state)
 {
@@ -411,6 +494,9 @@ main(void)
 		cmocka_unit_test(what_is_no_character_comes_all_the_same),
 		cmocka_unit_test(long_output_is_cut_between_characters),
 		cmocka_unit_test(the_oldest_bytes_go_first),
+		cmocka_unit_test(
+		    the_sink_gets_all_of_it_in_the_order_of_events),
+		cmocka_unit_test(the_offset_is_that_of_the_oldest_event),
 		cmocka_unit_test(the_oldest_events_go_first),
 		cmocka_unit_test(
 		    memory_comes_with_output_and_goes_with_the_end),
