@@ -278,7 +278,8 @@ static const struct kbox_command commands[] = {
 	{ .name = "logs", .usage = "[ID]", .max_words = 1,
 	    .summary = "what a job has written, or the daemon has logged",
 	    .text = "With ID: the job's output, unchanged, each stream on its "
-	    "own; -f until it ends.\nWithout: the daemon's log.",
+	    "own; -f until it ends.\nWhat the daemon no longer has of it comes "
+	    "from the job's log file.\nWithout: the daemon's log.",
 	    .options = logs_options, .run = kbox_logs },
 	{ .name = "splash", .usage = "", .options = json_option,
 	    .summary = "the greeting of this workspace", .run = kbox_splash },

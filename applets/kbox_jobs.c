@@ -108,7 +108,7 @@ look_for(struct kbox *k, const struct value *list, const char *word,
 }
 
 int
-kbox_job_find(struct kbox *k, const char *word, enum kbox_jobs_which which,
+kbox_job_look(struct kbox *k, const char *word, enum kbox_jobs_which which,
     const char **id)
 {
 	const struct value	*list;
@@ -124,9 +124,19 @@ kbox_job_find(struct kbox *k, const char *word, enum kbox_jobs_which which,
 		*id = s.exact != NULL ? s.exact : s.first;
 		return KBOX_OK;
 	}
-	if (s.n > 1)
-		return kbox_fail(k, KBOX_FAILED,
-		    "\"%s\" is the start of several: %s", word, s.all);
+	*id = NULL;
+	return s.n == 0 ? KBOX_OK : kbox_fail(k, KBOX_FAILED,
+	    "\"%s\" is the start of several: %s", word, s.all);
+}
+
+int
+kbox_job_find(struct kbox *k, const char *word, enum kbox_jobs_which which,
+    const char **id)
+{
+	int	r = kbox_job_look(k, word, which, id);
+
+	if (r != KBOX_OK || *id != NULL)
+		return r;
 	r = kbox_fail(k, KBOX_NOT_FOUND, "there is no job \"%s\"", word);
 	kbox_hint("kbox ps --all lists them");
 	return r;

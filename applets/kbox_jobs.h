@@ -38,6 +38,10 @@ bool	 kbox_job_is(const struct kbox_job *j, enum kbox_jobs_which which);
 int	 kbox_job_find(struct kbox *k, const char *word,
 	    enum kbox_jobs_which which, const char **id);
 
+/* The same, but says nothing if there is none: *id is NULL then. */
+int	 kbox_job_look(struct kbox *k, const char *word,
+	    enum kbox_jobs_which which, const char **id);
+
 /*
  * A request about many jobs, answered with how many it was.  *v is that answer,
  * or NULL after --json has printed it, or after a message.
@@ -58,6 +62,9 @@ struct kbox_feed {
 	struct kbox_wake wake;
 	int64_t		 since_ns;	/* older output is left out */
 	bool		 inside[3];	/* a line, of this descriptor */
+	const char	*file_of;	/* a job whose log file has what was
+					 * forgotten, all of it wanted */
+	uint64_t	 at;		/* bytes of output so far */
 	struct buf	 line;		/* begun, not ended */
 	bool		 ended;		/* the last event has come */
 	bool		 gone;		/* nobody reads our output */
@@ -74,5 +81,26 @@ struct kbox_feed {
  */
 int	 kbox_feed_run(struct kbox_feed *f, struct kbox_request *q,
 	    struct kbox_answer *a);
+
+/* ---- kbox_jobs_file.c: what the daemon does not remember ---- */
+
+struct kbox_copy {
+	/* False: no more of it. */
+	bool		 (*put)(void *arg, const char *p, size_t n);
+	void		*arg;
+	uint64_t	 at, to;	/* of all bytes that the job said */
+	uint64_t	 missing;	/* they are not kept any more */
+	bool		 stopped;	/* put said so */
+	const char	*path;		/* kbox_joblog_forgotten(): of the file */
+};
+
+/*
+ * The bytes from c->at to c->to of what job id said, from its log file; c->at
+ * is then the first that is not there.  False: there is no such file.
+ */
+bool	 kbox_joblog_copy(struct kbox *k, const char *id, struct kbox_copy *c);
+/* All of the log file in our home of a job the daemon has forgotten. */
+bool	 kbox_joblog_forgotten(struct kbox *k, const char *id,
+	    struct kbox_copy *c);
 
 #endif

@@ -107,15 +107,19 @@ put_data(struct kbox_feed *f, const struct value *v, int fd)
 	size_t		 n = strlen(text), room = n / 4 * 3 + 3;
 	uint8_t		*raw;
 
-	if (value_get(v, "data_base64") == NULL)
-		return put_lines(f, v, fd, value_text(v, "data"),
-		    strlen(value_text(v, "data")));
+	if (value_get(v, "data_base64") == NULL) {
+		text = value_text(v, "data");
+		n = strlen(text);
+		f->at += n;
+		return put_lines(f, v, fd, text, n);
+	}
 	raw = kbox_alloc(f->k, room);
 	if (base64_decode(text, n, true, raw, &room) < 0) {
 		(void)kbox_fail(f->k, 0, "a piece of output is not base64 and "
 		    "is left out");
 		return true;
 	}
+	f->at += room;
 	return put_lines(f, v, fd, (const char *)raw, room);
 }
 
@@ -130,12 +134,32 @@ on_exit_event(struct kbox_feed *f, const struct value *v)
 	    value_text(v, "reason"));
 }
 
-static void
+static bool
+put_piece(void *arg, const char *p, size_t n)
+{
+	return put_out(arg, STDOUT_FILENO, p, n);
+}
+
+/* False: no more of this. */
+static bool
 on_truncated(struct kbox_feed *f, const struct value *v)
 {
-	(void)kbox_fail(f->k, 0, "what came before event %llu is forgotten",
-	    (unsigned long long)value_count(v, "first"));
-	kbox_hint("the log file has more; kbox ps ID says where it is");
+	struct kbox_copy	c = { .put = put_piece, .arg = f, .at = f->at,
+		.to = value_count(v, "offset") };
+
+	f->at = c.to;
+	if (f->file_of == NULL || value_get(v, "offset") == NULL ||
+	    !kbox_joblog_copy(f->k, f->file_of, &c)) {
+		(void)kbox_fail(f->k, 0, "what came before event %llu is "
+		    "forgotten", (unsigned long long)value_count(v, "first"));
+		kbox_hint("the log file has more; kbox ps ID says where it "
+		    "is");
+		return true;
+	}
+	if (!c.stopped && (c.missing += c.to - c.at) > 0)
+		(void)kbox_fail(f->k, 0, "%llu bytes that came before are not "
+		    "kept any more", (unsigned long long)c.missing);
+	return !c.stopped;
 }
 
 /* False: no more of this. */
@@ -163,8 +187,8 @@ take_event(struct kbox_feed *f, const struct value *v, const char *json)
 	}
 	if (is_output)
 		return put_data(f, v, fd);
-	if (strcmp(type, "truncated") == 0)
-		on_truncated(f, v);
+	if (strcmp(type, "truncated") == 0 && !on_truncated(f, v))
+		return false;
 	return !f->ended;
 }
 
@@ -328,6 +352,41 @@ has_ended(struct kbox *k, const char *id)
 	return j.ended;
 }
 
+/* All it has ever said, as it said it: what the log file has, too. */
+static bool
+wants_all(const struct kbox *k)
+{
+	static const enum kbox_opt	less[] = {
+		OPT_STREAM, OPT_LAST, OPT_SINCE, OPT_JSON, OPT_TIMES
+	};
+	size_t				i;
+
+	for (i = 0; i < ARRAY_LEN(less); i++)
+		if (k->values[less[i]] != NULL)
+			return false;
+	return true;
+}
+
+/* The daemon may have been started anew, or have forgotten it. */
+static int
+show_file(struct kbox *k, struct kbox_feed *f)
+{
+	struct kbox_copy	c = { .put = put_piece, .arg = f };
+	int			r;
+
+	if (wants_all(k) && kbox_joblog_forgotten(k, k->words[0], &c)) {
+		(void)kbox_fail(k, 0, "the daemon has no job \"%s\" any more: "
+		    "this is what %s has", k->words[0], c.path);
+		return f->error != 0 ? kbox_fail(k, KBOX_FAILED,
+		    "standard output: %s", strerror(f->error)) :
+		    f->gone ? KBOX_EXACT(128 + SIGPIPE) : KBOX_OK;
+	}
+	r = kbox_fail(k, KBOX_NOT_FOUND, "there is no job \"%s\"",
+	    k->words[0]);
+	kbox_hint("kbox ps --all lists them");
+	return r;
+}
+
 int
 kbox_job_logs(struct kbox *k)
 {
@@ -341,8 +400,12 @@ kbox_job_logs(struct kbox *k)
 	f.wake = (struct kbox_wake){ STDOUT_FILENO, 0, on_reader_gone, &f };
 	if ((r = refuse_others(k)) != 0 || (r = put_wishes(&f, &query)) != 0)
 		return r;
-	if ((r = kbox_job_find(k, k->words[0], KBOX_JOBS_ANY, &id)) != 0)
+	r = kbox_job_look(k, k->words[0], KBOX_JOBS_ANY, &id);
+	if (r != KBOX_OK)
 		return r;
+	if (id == NULL)
+		return show_file(k, &f);
+	f.file_of = wants_all(k) ? id : NULL;
 	query = kbox_printf(k, "/logs%s", query);
 	if ((q.target = kbox_route(k, "jobs", id, query)) == NULL)
 		return KBOX_USAGE;

@@ -33,6 +33,7 @@ def kbox(daemon):
     def go(*args, **kwargs):
         return call(KBOX, "kbox", "--run-dir", daemon.run_dir, *args,
                     **kwargs)
+    go.argv = lambda *args: [KBOX, "kbox", "--run-dir", daemon.run_dir, *args]
     yield go
     go("kill", "--all", "--now")
     go("rm", "--done")
@@ -357,15 +358,86 @@ def test_logs_follow_leaving_does_not_touch_the_job(popen, kbox):
     assert status(kbox, "f") == "running"
 
 
-def test_logs_of_more_than_is_kept(kbox):
+def lines(first, last):
+    return "".join("%d\n" % i for i in range(first, last + 1))
+
+
+def test_logs_of_more_than_the_daemon_remembers_are_from_the_file(kbox):
     good(kbox("run", "--id", "big", "seq 300000"))
     r = kbox("logs", "big")
-    assert r.stdout.endswith("\n299999\n300000\n")
-    assert "is forgotten" in r.stderr
+    assert (r.returncode, r.stderr) == (0, "")
+    assert r.stdout == lines(1, 300000)
+    assert kbox("logs", "-f", "big").stdout == lines(1, 300000)
     log = json.loads(good(kbox("ps", "big", "--json")))["log_file"]
     assert log in good(kbox("ps", "big")).replace("\n", "")
     with open(log) as f:
-        assert f.read() == "".join("%d\n" % i for i in range(1, 300001))
+        assert f.read() == lines(1, 300000)
+    for more in (["--stream", "stdout"], ["--tail", "290000"], ["-t"]):
+        r = kbox("logs", "big", *more)
+        assert r.stdout.endswith("300000\n")
+        assert "is forgotten" in r.stderr and "log file" in r.stderr
+    os.unlink(log)
+    r = kbox("logs", "big")
+    assert r.stdout.endswith("\n300000\n") and "is forgotten" in r.stderr
+
+
+def test_logs_where_the_file_began_anew(kbox):
+    """Twice, so that the first 10 MiB of some 24 are gone."""
+    good(kbox("run", "-d", "--id", "vast", "seq 3200000"))
+    good(kbox("wait", "vast"))
+    r = kbox("logs", "vast")
+    whole = lines(1, 3200000)
+    assert 20 << 20 < len(whole) < 30 << 20
+    assert r.stdout == whole[10 << 20:]
+    assert "%d bytes that came before" % (10 << 20) in r.stderr
+
+
+def test_logs_of_both_streams_and_cut_characters_fit_together(kbox):
+    """Where a character is cut, the other stream's output may come first."""
+    good(kbox("run", "-d", "--id", "cut", """exec python3 -c '
+import os
+b = "\u20ac\U0001f600x".encode()
+for i in range(40000):
+    os.write(1, b[i % 8:][:3])
+    os.write(2, b[i % 5:][:5])
+'"""))
+    good(kbox("wait", "cut"))
+    job = json.loads(good(kbox("ps", "cut", "--json")))
+    harness.eventually(lambda: os.stat(job["log_file"]).st_size ==
+                       job["bytes_out"], "all of it is written")
+    with open(job["log_file"], "rb") as f:
+        whole = f.read()
+    r = subprocess.run(kbox.argv("logs", "cut"), stdout=subprocess.PIPE,
+                       stderr=subprocess.STDOUT, env=environment())
+    assert r.stdout == whole
+
+
+def test_logs_follow_of_more_than_the_daemon_remembers(popen, kbox):
+    """Also where the reader is so slow that it is overtaken again."""
+    good(kbox("run", "-d", "--id", "slow",
+              "seq 300000; sleep 1; seq 300001 900000; echo end"))
+    good(kbox("wait", "slow", "--log", "300000"))
+    p = popen("logs", "-f", "slow")
+    first = [p.stdout.readline() for _ in range(100)]
+    good(kbox("wait", "slow"))          # it doesn't wait for us
+    rest = p.stdout.read()
+    assert "".join(first) + rest == lines(1, 900000) + "end\n"
+    assert p.wait(harness.DEADLINE) == 0
+
+
+def test_logs_of_a_job_that_the_daemon_has_forgotten(daemon, kbox):
+    home = {"HOME": daemon.tmp}
+    good(kbox("run", "--id", "once", "echo what it said"))
+    good(kbox("rm", "once"))
+    r = kbox("logs", "once", env=home)
+    assert (r.returncode, r.stdout) == (0, "what it said\n")
+    assert "the daemon has no job \"once\" any more" in r.stderr
+    bad(kbox("logs", "once", "--json", env=home), 3, "there is no job")
+    bad(kbox("logs", "onc", env=home), 3, "there is no job")
+    bad(kbox("logs", "../jobs/once", env=home), 3, "there is no job")
+    log = os.path.join(daemon.tmp, ".local/state/k8shell/jobs/%s.log")
+    os.symlink(log % "once", log % "linked")
+    bad(kbox("logs", "linked", env=home), 3, "there is no job")
 
 
 # ---- sessions ---------------------------------------------------------------------------
