@@ -30,7 +30,8 @@ struct tree_sys {
 		    struct procfs_stat *out);
 	void	(*step)(void *arg, enum tree_step step, pid_t pid);
 	void	*arg;
-	uint64_t patience_us;		/* of a walk that finds nobody alive */
+	/* Of a walk that finds nobody alive: the loop waits so long. */
+	uint64_t patience_us;
 };
 
 extern const struct tree_sys tree_kernel;

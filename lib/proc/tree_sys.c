@@ -47,5 +47,5 @@ kernel_step(void *arg, enum tree_step step, pid_t pid)
 
 const struct tree_sys tree_kernel = {
 	"", kernel_open, kernel_send, kernel_kill, kernel_stat, kernel_step,
-	NULL, 50000
+	NULL, 10000
 };

@@ -27,7 +27,7 @@ struct loop;
 
 #define TREEKILL_GRACE_MS	5000u	/* K2 */
 #define TREEKILL_GRACE_MAX_MS	3600000u	/* what callers may ask for */
-#define TREEKILL_PASSES		50u
+#define TREEKILL_PASSES		200u	/* each a turn of the loop */
 #define TREEKILL_FORCE_MS	2000u	/* of passes */
 #define TREEKILL_SETTLE_MS	5000u	/* for the last ones to die (K10) */
 #define TREEKILL_SURVIVORS_MAX	64u	/* named; more are counted */
