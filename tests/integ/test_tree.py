@@ -91,6 +91,20 @@ def test_T8_the_same_by_number_and_start_time(fell, shape):
                wrapper=wrapper), 8)
 
 
+def test_N6_a_chain_of_forks_is_gone_in_no_time(fell):
+    """In units of one system call for its group: a second is 10 000 of them,
+    and so would a tick or the grace be."""
+    ours, peer = (fell(killer, ("fork-chain", 20000, 5000), 20)
+                  for killer in ("ours", "killpg"))
+    assert ours["survivors"] == 0
+    assert ours["p50"] < 1000 * max(peer["p50"], 50)
+
+
+@pytest.mark.parametrize("shape", ["chain", "flat"])
+def test_N10_500_below_each_other_and_side_by_side(fell, shape):
+    check(fell("ours", (shape, 500, 20000), 1, "sprout", "decoys"), 1)
+
+
 def test_a_kill_of_the_group_is_not_enough(fell):
     """That what is measured here can fail."""
     got = fell("killpg", ("setsid", 5, 0), 2)

@@ -463,7 +463,9 @@ N15_the_shim_may_be_killed_on_the_way(void **state)
 			kill(f.g.shim, SIGKILL);
 		spin_until(&f.s, &f.done);
 		assert_true(f.dead_when_done);
-		assert_true(f.result.unsure);
+		/* Polite ones may have left it no time to be killed. */
+		assert_true(f.result.unsure ||
+		    (!before && shapes[i / 2] == GROVE_DAEMONS));
 		assert_int_equal(f.result.nsurvivors, 0);
 		clear(&f);
 	}
