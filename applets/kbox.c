@@ -116,18 +116,19 @@ static const struct kbox_option shell_options[] = {
 
 static const struct kbox_option run_options[] = {
 	{ OPT_DETACHED, "detach", 'd', NULL,
-	    "in the background: print its id and leave" },
+	    "run in the background, print its id" },
 	{ OPT_DETACHED, "detached", '\0', NULL, "the same" },
 	{ OPT_ID, "id", '\0', "ID", "its id, in place of a made-up one" },
+	{ OPT_ID, "name", 'n', "ID", "the same" },
 	{ OPT_CWD, "cwd", 'C', "DIR", "start there, not here" },
 	{ OPT_ENV, "env", 'e', "NAME=VALUE",
 	    "for its environment; may be repeated" },
 	{ OPT_LIMIT, "timeout", '\0', "TIME",
 	    "end it after that: 90s, 30m, 12h" },
 	{ OPT_GRACE, "grace", '\0', "TIME",
-	    "how long it may take to end, then SIGKILL; 5s, at most 1h" },
+	    "to end, before SIGKILL does it; 5s, at most 1h" },
 	{ OPT_SESSION, "session", '\0', "ID",
-	    "it ends with that session, without -d; with yours" },
+	    "without -d it ends with that session; yours" },
 	{ OPT_JSON, "json", '\0', NULL,
 	    "the daemon's events, one a line; with -d the job" },
 	END

@@ -58,13 +58,32 @@ set_option(struct kbox *k, const struct kbox_option *o, const char *value)
 	return 0;
 }
 
+/* Options of docker's that are something else here. */
+static const struct {
+	const char	*command, *option, *hint;
+} habits[] = {
+	{ "run", "-i", "kbox shell is for what needs a terminal or input" },
+	{ "run", "-t", "kbox shell is for what needs a terminal or input" },
+	{ "run", "--rm", "kbox rm forgets it; the newest 64 are kept anyway" },
+	{ "rm", "-f", "kbox kill ends it first" },
+	{ "rm", "--force", "kbox kill ends it first" },
+};
+
 static int
 unknown(struct kbox *k, const char *option)
 {
+	const char	*command = k->command != NULL ? k->command->name : "";
+	size_t		 i;
+
 	(void)kbox_fail(k, 0, "unknown option %s", option);
-	kbox_hint("kbox %s%s--help lists the options",
-	    k->command != NULL ? k->command->name : "",
-	    k->command != NULL ? " " : "");
+	for (i = 0; i < ARRAY_LEN(habits); i++)
+		if (strcmp(habits[i].command, command) == 0 &&
+		    strcmp(habits[i].option, option) == 0) {
+			kbox_hint("%s", habits[i].hint);
+			return KBOX_USAGE;
+		}
+	kbox_hint("kbox %s%s--help lists the options", command,
+	    command[0] != '\0' ? " " : "");
 	return KBOX_USAGE;
 }
 

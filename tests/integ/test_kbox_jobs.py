@@ -436,6 +436,11 @@ def test_docker_words(kbox, fake):
     for word, ours in (("exec", "run"), ("inspect", "ps"), ("list", "ps"),
                        ("start", "run"), ("log", "logs")):
         bad(kbox(word, "x"), USAGE, "did you mean kbox %s?" % ours)
+    good(kbox("run", "-d", "--name", "named", "x"))
+    assert posted(fake)["id"] == "named"
+    bad(kbox("run", "-it", "sh"), OWN, "unknown option -i", "kbox shell is")
+    bad(kbox("run", "--rm", "x"), OWN, "unknown option --rm", "kbox rm")
+    bad(kbox("rm", "-f", "web"), USAGE, "unknown option -f", "kbox kill")
 
 
 def test_ps_table(kbox, fake):
