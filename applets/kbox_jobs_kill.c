@@ -164,6 +164,9 @@ survivors(struct kbox *k, const char *id, const struct value *v)
 	const struct value	*list = value_get(v, "survivors"), *s;
 	char			*all = kbox_printf(k, "%s", "");
 
+	if (value_true(v, "unsure"))
+		kbox_hint("somebody killed a %s: who hid on purpose may live "
+		    "on", SHIM_NAME);
 	if (list == NULL || list->kids == NULL)
 		return KBOX_OK;
 	for (s = list->kids; s != NULL; s = s->next)
@@ -216,9 +219,6 @@ show_killed(struct kbox *k, const struct target *t, const struct value *v)
 		    " (it took SIGKILL)" : "");
 	else if (strcmp(value_text(v, "status"), "running") != 0)
 		printf("%s has ended\n", clean);
-	if (value_true(v, "unsure"))
-		kbox_hint("somebody killed its %s: who hid on purpose may "
-		    "live on", SHIM_NAME);
 	return survivors(k, t->id, v);
 }
 

@@ -171,6 +171,7 @@ tell(struct killing_all *a)
 	json_out_init(&o, &a->conn->answer);
 	json_put_object(&o, NULL);
 	json_put_int(&o, "killed", (int64_t)a->killed);
+	json_put_bool(&o, "unsure", a->left.unsure);
 	json_put_array(&o, "survivors");
 	put_survivors(&o, &a->left);
 	json_put_end(&o, ']');
@@ -188,6 +189,7 @@ on_one_done(void *arg, struct job *j, bool already,
 	(void)j;
 	(void)already;
 	a->killed += r->nsurvivors == 0;
+	a->left.unsure |= r->unsure;
 	for (i = 0; i < r->nsurvivors && i < TREEKILL_SURVIVORS_MAX &&
 	    a->left.nsurvivors < TREEKILL_SURVIVORS_MAX; i++)
 		a->left.survivor[a->left.nsurvivors++] = r->survivor[i];

@@ -518,7 +518,8 @@ def test_E5_kill_all(jobs):
            for _ in range(3)]
     pids = [p for id in ids for p in jobs.pids(id, 2)]
     a = jobs.ask("POST", "/kill-all")
-    assert a.status == 200 and a.json == {"killed": 3, "survivors": []}
+    assert a.status == 200
+    assert a.json == {"killed": 3, "unsure": False, "survivors": []}
     assert all(dead(p) for p in pids)
     assert {jobs.get(i)["status"] for i in ids} == {"killed"}
     assert jobs.ask("POST", "/kill-all").json["killed"] == 0
@@ -1218,7 +1219,7 @@ def test_256_live_jobs_and_not_one_more(alone):
         a = c.ask("GET", JOBS)
         assert len(a.json) == 256
         a = c.ask("POST", JOBS + "/kill-all", '{"grace_ms": 3000}')
-        assert a.json == {"killed": 256, "survivors": []}
+        assert a.json == {"killed": 256, "unsure": False, "survivors": []}
     assert running() == []
 
 
@@ -1385,10 +1386,25 @@ def test_K12_who_is_not_ours_to_kill_is_told_and_others_die(start, powerful):
                          capture_output=True)
     assert (out.returncode, out.stdout) == (1, ""), out
     assert "still there: %d powerful (not permitted)" % pid in out.stderr
+    a = jobs.ask("POST", "/kill-all", {"grace_ms": 0})
+    assert a.json["killed"] == 0 and a.json["unsure"] is False
+    assert [s["why"] for s in a.json["survivors"]] == ["not permitted"]
     os.kill(pid, signal.SIGTERM)
     j = jobs.wait(id)
     assert (j["status"], j["exit_code"], j["reason"]) == ("killed", 143,
                                                           "signal")
+    # Nor does he hold up the daemon's end.
+    id = jobs.start([path])
+    jobs.until(id, "root")
+    pid = jobs.get(id)["pid"]
+    try:
+        os.kill(d.pid, signal.SIGTERM)
+        harness.eventually(lambda: "stopping" in d.log(), "it stops")
+        d.stop()                # the second one: at once
+        assert "pid %d (powerful) is still there: not permitted" % pid \
+            in d.log()
+    finally:
+        os.kill(pid, signal.SIGKILL)
 
 
 def test_standalone_as_root_for_a_user(start, home):

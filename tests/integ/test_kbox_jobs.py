@@ -675,6 +675,18 @@ def test_kill_names_who_survives(kbox, fake):
     assert json.loads(kbox("kill", "disk", "--json").stdout)["killed"] is True
 
 
+def test_kill_says_what_is_not_sure(kbox, fake):
+    fake.jobs.add("web")
+    fake.replies["POST %s/web/kill" % JOBS] = (200, {
+        "killed": True, "unsure": True, "status": "killed", "exit_code": 143,
+        "phase": "term", "survivors": [{"pid": 71, "state": "S", "name":
+                                        "sudo", "why": "not permitted"}]})
+    r = kbox("kill", "web")
+    assert r.stdout == "web has ended, exit status 143\n"
+    assert "somebody killed a k8shell-shim: who hid on purpose may" in r.stderr
+    assert "web: still there: 71 sudo (not permitted)\n" in r.stderr
+
+
 def test_kill_all(kbox, fake):
     several(fake)
     assert good(kbox("kill", "--all")) == "1 job has ended\n"

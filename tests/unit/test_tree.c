@@ -403,6 +403,31 @@ sleeper(uint64_t mark, bool session)
 	return pid;
 }
 
+/* He was never seen, bears no mark, and his parent is dead. */
+static void
+a_session_tells_whose_it_is_while_a_member_lives_in_it(void **state)
+{
+	struct world	w;
+	pid_t		parent;
+
+	(void)state;
+	plant(&w, GROVE_TERM_FORKS, 3);
+	assert_int_equal(walk(&w), 4);
+	kill_shim(&w);
+	parent = some_leaf(&w);
+	kill(parent, SIGTERM);
+	while (alive(parent))
+		usleep(1000);
+	assert_int_equal(walk(&w), 1);
+	assert_int_equal(w.t.live, 4);
+	/* A fresh look knows nobody in it. */
+	tree_finish(&w.t);
+	assert_int_equal(walk(&w), 0);
+	w.g.shim = 0;
+	killpg(w.g.leader, SIGKILL);
+	clear(&w);
+}
+
 static void
 nobody_asks(void *arg, const struct reap_exit *e)
 {
@@ -572,6 +597,8 @@ main(void)
 		cmocka_unit_test(K11_a_group_is_hit_only_if_it_is_the_jobs),
 		cmocka_unit_test(N15_who_killed_the_shim_is_found_all_the_same),
 		cmocka_unit_test(without_a_shim_the_mark_tells_whose_it_is),
+		cmocka_unit_test(
+		    a_session_tells_whose_it_is_while_a_member_lives_in_it),
 		cmocka_unit_test(
 		    a_shims_number_with_somebody_else_is_not_the_shim),
 		cmocka_unit_test(a_shim_that_ended_by_itself_left_nobody),
