@@ -18,7 +18,9 @@
 /* -- /proc/PID/stat ------------------------------------------------------- */
 
 /* Fields of proc(5), from 1. */
-enum { PPID = 4, PGRP = 5, SESSION = 6, THREADS = 20, START = 22 };
+enum { PPID = 4, PGRP = 5, SESSION = 6, FLAGS = 9, THREADS = 20, START = 22 };
+
+#define PF_EXITING	0x4u		/* the kernel's sched.h */
 
 /* A negative number counts as 0: a group that is gone already is -1. */
 static int
@@ -52,6 +54,9 @@ set_field(struct procfs_stat *s, int field, uint64_t v)
 		return pid_of(v, &s->pgid);
 	case SESSION:
 		return pid_of(v, &s->sid);
+	case FLAGS:
+		s->exiting = (v & PF_EXITING) != 0;
+		return 0;
 	case THREADS:
 		s->threads = v > UINT_MAX ? UINT_MAX : (unsigned)v;
 		return 0;

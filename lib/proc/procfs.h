@@ -19,6 +19,8 @@
 struct procfs_stat {
 	pid_t	 pid, ppid, pgid, sid;
 	char	 state;			/* 'R', 'S', 'D', 'T', 'Z', ... */
+	bool	 exiting;		/* field 9: on its way out, whatever
+					 * the state says */
 	unsigned threads;		/* field 20 */
 	uint64_t start;			/* field 22, as procfs_ticks() */
 	char	 name[PROCFS_NAME_MAX];

@@ -1,7 +1,6 @@
 /* See tree.h. */
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -109,11 +108,19 @@ index_reserve(struct tree *t)
 }
 
 /*
- * The living member with that number; start: or the dead one of that time.
- * NULL: none.
+ * The same process, as far as is known: a start time has ticks of 10 ms, and a
+ * number can come back within one.
  */
+static bool
+is_same(const struct tree_member *a, const struct tree_member *b)
+{
+	return a->stat.start == b->stat.start &&
+	    (a->ino == b->ino || a->ino == 0 || b->ino == 0);
+}
+
+/* The living member with that number; dead: or this one.  NULL: none. */
 static struct tree_member *
-find(const struct tree *t, pid_t pid, const uint64_t *start)
+find(const struct tree *t, pid_t pid, const struct tree_member *dead)
 {
 	struct tree_member	*m;
 	size_t			 at;
@@ -123,8 +130,8 @@ find(const struct tree *t, pid_t pid, const uint64_t *start)
 	for (at = slot_of(t, pid); t->index[at] != 0;
 	    at = (at + 1) & (t->nindex - 1)) {
 		m = &t->member[t->index[at] - 1];
-		if (m->stat.pid == pid && (start != NULL ?
-		    m->stat.start == *start : !m->dead))
+		if (m->stat.pid == pid && (dead != NULL ? is_same(m, dead) :
+		    !m->dead))
 			return m;
 	}
 	return NULL;
@@ -201,15 +208,6 @@ holds(struct tree *t, const struct tree_member *m)
 	return look_at(t, m->stat.pid, &st) == 0 && st.start == m->stat.start;
 }
 
-/* Ends as soon as the whole process, not only its first thread, has. */
-static bool
-pidfd_ended(int fd)
-{
-	struct pollfd	p = { .fd = fd, .events = POLLIN };
-
-	return poll(&p, 1, 0) == 1;
-}
-
 static void
 mark_dead(struct tree *t, struct tree_member *m)
 {
@@ -226,7 +224,7 @@ refresh(struct tree *t, struct tree_member *m)
 	struct procfs_stat	st;
 	int			r;
 
-	if (m->pidfd >= 0 && pidfd_ended(m->pidfd)) {
+	if (m->pidfd >= 0 && tree_pidfd_ended(m->pidfd)) {
 		mark_dead(t, m);
 		return false;
 	}
@@ -497,7 +495,7 @@ verify(const struct walk *w, struct tree_member *m, pid_t pid, pid_t ppid)
 		return 0;
 	}
 	m->dead = procfs_dead(&m->stat);
-	if (!m->dead || (old = find(t, pid, &m->stat.start)) == NULL)
+	if (!m->dead || (old = find(t, pid, m)) == NULL)
 		return 1;
 	old->seen = t->walks;
 	return 0;
@@ -515,6 +513,7 @@ adopt_new(struct walk *w, pid_t pid, pid_t ppid, uint32_t up)
 		t->changes++;
 		return 0;
 	}
+	m.ino = tree_pidfd_number(m.pidfd);
 	r = verify(w, &m, pid, ppid);
 	if (r != 1 || m.dead)
 		unbind(t, &m);
@@ -540,7 +539,8 @@ adopt(struct walk *w, pid_t pid, pid_t ppid, uint32_t up)
 		return 0;
 	if ((m = find(t, pid, NULL)) != NULL && m->seen == t->walks)
 		return 0;
-	if (m != NULL && t->shallow && m->pidfd >= 0 && !pidfd_ended(m->pidfd))
+	if (m != NULL && t->shallow && m->pidfd >= 0 &&
+	    !tree_pidfd_ended(m->pidfd))
 		return 0;
 	if (m != NULL && refresh(t, m))
 		return visit(w, (size_t)(m - t->member));
@@ -603,6 +603,8 @@ judge_shim(struct tree *t, const struct procfs_stat *st)
 	t->shim = !procfs_dead(st);
 	t->lost = !t->shim && !ended_by_itself(st->pid);
 	t->shim_group = st->pgid;
+	/* On its way out it gets no orphans any more, we do: look again. */
+	t->changes += t->shim && st->exiting;
 }
 
 /* Our own number stands for ourselves: a shim we are, or process 1. */

@@ -49,6 +49,7 @@ struct tree_scope {
 struct tree_member {
 	struct procfs_stat stat;	/* as last seen */
 	int	 pidfd;			/* -1: none; owned by the tree */
+	uint64_t ino;			/* of the pidfd; 0: none */
 	bool	 dead;
 	uint8_t	 told;			/* the caller's: signals it got */
 	void	*owner;			/* the caller's; NULL when new */

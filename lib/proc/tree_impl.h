@@ -6,6 +6,7 @@
 #ifndef PROC_TREE_IMPL_H
 #define PROC_TREE_IMPL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -35,6 +36,12 @@ struct tree_sys {
 };
 
 extern const struct tree_sys tree_kernel;
+
+/* Of one process only since Linux 6.9; of all of them before.  0: none. */
+uint64_t tree_pidfd_number(int fd);
+
+/* Ends as soon as the whole process, not only its first thread, has. */
+bool	 tree_pidfd_ended(int fd);
 
 struct tree;
 

@@ -1,6 +1,8 @@
 /* See tree_impl.h. */
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -49,3 +51,19 @@ const struct tree_sys tree_kernel = {
 	"", kernel_open, kernel_send, kernel_kill, kernel_stat, kernel_step,
 	NULL, 10000
 };
+
+uint64_t
+tree_pidfd_number(int fd)
+{
+	struct stat	st;
+
+	return fd >= 0 && fstat(fd, &st) == 0 ? (uint64_t)st.st_ino : 0;
+}
+
+bool
+tree_pidfd_ended(int fd)
+{
+	struct pollfd	p = { .fd = fd, .events = POLLIN };
+
+	return poll(&p, 1, 0) == 1;
+}

@@ -81,6 +81,24 @@ T3_N12_a_name_may_hold_anything(void **state)
 	}
 }
 
+/* Its state still says that it runs. */
+static void
+who_is_on_his_way_out_is_told_by_a_flag(void **state)
+{
+	static const char	text[] = "12 (a) R 7 8 9 0 -1 4195340 1 0 0 0 "
+				    "1 1 0 0 20 0 1 0 4250 0 0\n";
+	char			copy[sizeof text];
+	struct procfs_stat	s;
+
+	(void)state;
+	memcpy(copy, text, sizeof text);
+	assert_int_equal(procfs_parse_stat(copy, strlen(copy), &s), 0);
+	assert_true(s.exiting);
+	memcpy(strstr(copy, "4195340"), "4194304", 7);
+	assert_int_equal(procfs_parse_stat(copy, strlen(copy), &s), 0);
+	assert_false(s.exiting);
+}
+
 static void
 half_a_line_is_refused_wherever_it_ends(void **state)
 {
@@ -479,6 +497,7 @@ main(void)
 {
 	const struct CMUnitTest	tests[] = {
 		cmocka_unit_test(T3_N12_a_name_may_hold_anything),
+		cmocka_unit_test(who_is_on_his_way_out_is_told_by_a_flag),
 		cmocka_unit_test(half_a_line_is_refused_wherever_it_ends),
 		cmocka_unit_test(nonsense_is_refused),
 		cmocka_unit_test(K8_a_zombie_is_dead_unless_threads_live_on),
