@@ -14,7 +14,9 @@ LOADOBJ := $(filter-out $(RELDIR)/applets/%,$(RELOBJ))
 $(BENCH)/load: $(RELDIR)/tests/bench/load.o $(LOADOBJ) $(SYS)/.key
 	mkdir -p $(@D)
 	$(LINK)
-$(BENCH)/fell: $(RELDIR)/tests/bench/fell.o $(LOADOBJ) $(SYS)/.key
+FELLOBJ := $(patsubst tests/%.c,$(RELDIR)/tests/%.o,\
+	$(wildcard tests/bench/fell*.c))
+$(BENCH)/fell: $(FELLOBJ) $(LOADOBJ) $(SYS)/.key
 	mkdir -p $(@D)
 	$(LINK)
 $(BENCH)/sentinel: $(RELDIR)/tests/bench/sentinel.o $(LOADOBJ) $(SYS)/.key

@@ -5,60 +5,33 @@
  *
  * KILLER: ours; numbers (ours, of a kernel without pidfds); killpg; peer: a
  * program that reads a pid a line, kills what is below it, and answers with a
- * line.  OPTIONS: sprout (a member keeps forking), decoys (bystanders who take
- * over the numbers of the dead), uid=N, pid_max=N.
+ * line.  OPTIONS:
+ *   sprout		a member keeps forking
+ *   decoys		bystanders, who take over the numbers of the dead
+ *   aim		they choose whose (ns_last_pid: best in a namespace)
+ *   holdout		a member ignores SIGTERM; the grace ends early, once
+ *			FELL_ENOUGH decoys have a number of the round's dead
+ *   shim=PROGRAM	below the daemon's shim, not a stand-in
+ *   cgroup		and in a control group, that is killed as a whole
+ *   lose-shim		and somebody kills the shim meanwhile
+ *   uid=N pid_max=N	as somebody else; as process 1 only
  *
  * Prints one line: rounds, trees with survivors, survivors, decoys hit,
- * zombies a second later, and the time a kill took, in microseconds.
+ * zombies a second after a batch of rounds, the time a kill took, in
+ * microseconds, decoys that were born, those that had a dead member's number
+ * while the kill still ran, the rounds with such, and those that lost the shim
+ * in time.  Exit status FELL_SKIP: not on this machine.
  */
-#include <errno.h>
-#include <grp.h>
-#include <signal.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "base/str.h"
-#include "loop/loop.h"
-#include "loop/sig.h"
 #include "proc/procfs.h"
-#include "proc/reap.h"
-#include "proc/tree_impl.h"
-#include "proc/treekill.h"
-#include "tests/unit/grove.h"
+#include "tests/bench/fell.h"
 
-#define DECOYS		8
-#define DECOY_US	3000
+#define BATCH		100	/* rounds, then zombies are counted */
 #define ZOMBIE_MS	1000	/* until all are collected, at the latest */
 #define PEER_WAIT_MS	1000	/* for the last one, where nobody says so */
-
-enum killer { OURS, NUMBERS, KILLPG, PEER };
-
-struct decoys {
-	int	hits, born;
-	bool	stop;
-};
-
-struct fell {
-	enum killer	 killer;
-	enum grove_shape shape;
-	int		 n;
-	uint32_t	 grace_ms;
-	unsigned	 rounds, how;
-	bool		 decoys;
-	struct loop	*loop;
-	struct reap	*reap;
-	struct sig	*sig;
-	struct grove	 g;
-	struct tree_sys	 sys;
-	bool		 done, gone;
-	FILE		*to, *from;		/* the peer */
-	struct decoys	*sh;			/* of decoys */
-	pid_t		 churner;
-	uint64_t	 at_us, *took_us;
-	unsigned	 dirty, survivors, lingering;
-};
+#define WATCH_MS	2
+#define TICK_US		20000	/* two of those that start times come in */
+#define LOSE_US		500	/* at least */
 
 static uint64_t
 now_us(void)
@@ -69,69 +42,11 @@ now_us(void)
 	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
 }
 
-_Noreturn static void
-die(const char *what)
+_Noreturn void
+fell_die(const char *what)
 {
 	fprintf(stderr, "fell: %s: %s\n", what, strerror(errno));
 	exit(1);
-}
-
-/* -- bystanders ----------------------------------------------------------- */
-
-static void
-decoy_hit(int signo)
-{
-	(void)signo;
-	_exit(1);
-}
-
-static void
-decoy(void)
-{
-	static const int	signos[] = { SIGTERM, SIGCONT, SIGHUP };
-	sigset_t		none;
-	size_t			i;
-
-	for (i = 0; i < ARRAY_LEN(signos); i++)
-		signal(signos[i], decoy_hit);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	setsid();
-	usleep(DECOY_US);
-	_exit(0);
-}
-
-/* Whoever doesn't end as a decoy does was hit. */
-static void
-churn(struct decoys *sh)
-{
-	int	status, i;
-
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	alarm(3600);
-	for (i = 0; !sh->stop || i > 0; ) {
-		for (; i < DECOYS && !sh->stop; i++, sh->born++)
-			if (fork() == 0)
-				decoy();
-		if (waitpid(-1, &status, WUNTRACED) == -1)
-			break;
-		i -= !WIFSTOPPED(status);
-		sh->hits += !WIFEXITED(status) || WEXITSTATUS(status) != 0;
-	}
-	_exit(0);
-}
-
-static void
-start_decoys(struct fell *f)
-{
-	f->sh = mmap(NULL, sizeof *f->sh, PROT_READ | PROT_WRITE,
-	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (f->sh == MAP_FAILED)
-		die("mmap");
-	if (!f->decoys)
-		return;
-	if ((f->churner = fork()) == 0)
-		churn(f->sh);
 }
 
 /* -- one tree ------------------------------------------------------------- */
@@ -151,24 +66,53 @@ on_done(void *arg, const struct treekill_result *r)
 
 	f->gone = grove_all_dead(&f->g) && r->nsurvivors == 0;
 	f->done = true;
+	f->kill = NULL;
+	loop_timer_clear(&f->watch);
 	loop_stop(f->loop);
+}
+
+/* Whom the kill holds: all but those that were up from the start. */
+static void
+on_step(void *arg, enum tree_step step, pid_t pid)
+{
+	struct fell	*f = arg;
+
+	if (step == TREE_VERIFIED && (unsigned)pid < FELL_PIDS)
+		f->sh->member[pid] = f->sh->round;
+}
+
+/* There has been reuse enough: now for SIGKILL. */
+static void
+on_watch(void *arg)
+{
+	struct fell	*f = arg;
+
+	if (f->sh->sitting >= FELL_ENOUGH)
+		treekill_hasten(f->kill, 0);
+	else
+		loop_timer_set(f->loop, &f->watch,
+		    loop_now(f->loop) + WATCH_MS);
 }
 
 static void
 kill_ours(struct fell *f)
 {
-	struct treekill		*k;
 	struct treekill_spec	 spec = { .grace_ms = f->grace_ms,
-				    .cgroup = -1,
-				    .scope.shim = f->g.shim };
+				    .cgroup = f->cgroup ? f->cg.kill : -1 };
 
+	fell_shim_scope(f, &spec.scope);
 	f->sys = tree_kernel;
-	f->sys.open = no_pidfd;
+	f->sys.step = on_step;
+	f->sys.arg = f;
 	if (f->killer == NUMBERS)
-		spec.scope.sys = &f->sys;
+		f->sys.open = no_pidfd;
+	spec.scope.sys = &f->sys;
 	f->done = false;
-	if (treekill_start(&k, f->loop, &spec, on_done, f) < 0)
-		die("treekill_start");
+	f->watch = (struct loop_timer){ .fn = on_watch, .arg = f };
+	if (f->holdout)
+		loop_timer_set(f->loop, &f->watch, 0);
+	if (treekill_start(&f->kill, f->loop, &spec, on_done, f) < 0)
+		fell_die("treekill_start");
 	while (!f->done && loop_run(f->loop) == 0)
 		continue;
 }
@@ -198,7 +142,7 @@ kill_peer(struct fell *f)
 	if (fprintf(f->to, "%d\n", (int)f->g.leader) < 0 ||
 	    fflush(f->to) != 0 ||
 	    fgets(line, sizeof line, f->from) == NULL)
-		die("the peer");
+		fell_die("the peer");
 	await_end(f);
 }
 
@@ -250,29 +194,76 @@ idle(struct fell *f, unsigned ms)
 }
 
 static void
-one_round(struct fell *f, unsigned i)
+grow(struct fell *f)
 {
-	int	left;
+	bool	ok;
 
-	if (!grove_begin(&f->g, f->shape, f->n, f->how) ||
-	    !grove_ready(&f->g))
-		die("no tree");
-	f->at_us = now_us();
+	if (f->shim != NULL)
+		ok = fell_shim_begin(f);
+	else
+		ok = grove_begin(&f->g, f->shape, f->n, f->how) &&
+		    grove_ready(&f->g);
+	if (!ok)
+		fell_die("no tree");
+	/* Who takes a number over within a tick is the one who had it. */
+	if (f->aim && (f->killer == NUMBERS || f->lose_shim))
+		usleep(TICK_US);
+}
+
+static void
+fell_tree(struct fell *f)
+{
 	if (f->killer == KILLPG)
 		kill_group(f);
 	else if (f->killer == PEER)
 		kill_peer(f);
 	else
 		kill_ours(f);
-	f->took_us[i] = now_us() - f->at_us;
+}
+
+static void
+clear(struct fell *f)
+{
+	struct tree_scope	scope;
+	int			left;
+
 	if (!f->gone) {
 		left = grove_count(&f->g);
 		f->dirty++;
 		f->survivors += (unsigned)(left > 0 ? left : 1);
 	}
-	treekill_now(&(struct tree_scope){ .shim = f->g.shim }, -1);
+	fell_shim_scope(f, &scope);
+	treekill_now(&scope, -1);
 	grove_finish(&f->g);
+	if (f->shim != NULL)
+		fell_shim_end(f);
 	reap_run(f->reap);
+}
+
+static void
+one_round(struct fell *f, unsigned i)
+{
+	uint64_t	last = i > 0 ? f->took_us[i - 1] : 0;
+
+	grow(f);
+	fell_decoys_begin(f, i + 1);
+	if (f->lose_shim)
+		fell_shim_lose(f, last > LOSE_US ? last : LOSE_US);
+	f->at_us = now_us();
+	fell_tree(f);
+	f->took_us[i] = now_us() - f->at_us;
+	fell_decoys_end(f);
+	clear(f);
+}
+
+static void
+count_zombies(struct fell *f)
+{
+	unsigned	i, n;
+
+	for (i = 0; (n = zombies()) > 0 && i < ZOMBIE_MS / 20; i++)
+		idle(f, 20);
+	f->lingering += n;
 }
 
 /* -- all of them ---------------------------------------------------------- */
@@ -290,11 +281,12 @@ report(struct fell *f)
 {
 	qsort(f->took_us, f->rounds, sizeof *f->took_us, compare);
 	printf("rounds=%u dirty=%u survivors=%u hits=%d zombies=%u p50=%llu "
-	    "p99=%llu max=%llu decoys=%d\n", f->rounds, f->dirty, f->survivors,
-	    f->sh->hits, f->lingering,
+	    "p99=%llu max=%llu decoys=%d reused=%d taken=%u lost=%u\n",
+	    f->rounds, f->dirty, f->survivors, f->sh->hits, f->lingering,
 	    (unsigned long long)f->took_us[f->rounds / 2],
 	    (unsigned long long)f->took_us[f->rounds * 99 / 100],
-	    (unsigned long long)f->took_us[f->rounds - 1], f->sh->born);
+	    (unsigned long long)f->took_us[f->rounds - 1],
+	    f->sh->born, f->sh->reused, f->taken, f->lost);
 }
 
 static void
@@ -303,13 +295,13 @@ start_peer(struct fell *f, char **argv)
 	int	to[2], from[2];
 
 	if (pipe2(to, O_CLOEXEC) == -1 || pipe2(from, O_CLOEXEC) == -1)
-		die("pipe");
+		fell_die("pipe");
 	if (fork() == 0) {
 		sig_restore();
 		dup2(to[0], 0);
 		dup2(from[1], 1);
 		execvp(argv[0], argv);
-		die(argv[0]);
+		fell_die(argv[0]);
 	}
 	close(to[0]);
 	close(from[1]);
@@ -325,25 +317,48 @@ set_pid_max(const char *value)
 
 	if (getpid() != 1 || f == NULL || fputs(value, f) < 0 ||
 	    fclose(f) != 0)
-		die("pid_max");
+		fell_die("pid_max");
+}
+
+/* The words that only set something. */
+static bool
+flag(struct fell *f, const char *arg)
+{
+	const struct {
+		const char	*name;
+		bool		*flag;
+		unsigned	 how;
+	} flags[] = {
+		{ "decoys", &f->decoys, 0 }, { "aim", &f->aim, 0 },
+		{ "cgroup", &f->cgroup, 0 }, { "lose-shim", &f->lose_shim, 0 },
+		{ "holdout", &f->holdout, GROVE_HOLDOUT },
+		{ "sprout", &f->sprout, GROVE_SPROUT },
+	};
+	size_t	i;
+
+	for (i = 0; i < ARRAY_LEN(flags); i++)
+		if (strcmp(arg, flags[i].name) == 0) {
+			*flags[i].flag = true;
+			f->how |= flags[i].how;
+			return true;
+		}
+	return false;
 }
 
 static void
 option(struct fell *f, const char *arg)
 {
-	uint32_t	v;
-
-	if (strcmp(arg, "sprout") == 0)
-		f->how |= GROVE_SPROUT;
-	else if (strcmp(arg, "decoys") == 0)
-		f->decoys = true;
-	else if (str_prefix(arg, "pid_max="))
+	if (flag(f, arg))
+		return;
+	if (str_prefix(arg, "pid_max="))
 		set_pid_max(arg + 8);
-	else if (!str_prefix(arg, "uid=") ||
-	    str_to_u32(arg + 4, UINT32_MAX, &v) < 0 ||
-	    setgroups(0, NULL) != 0 || setresgid(v, v, v) != 0 ||
-	    setresuid(v, v, v) != 0)
-		die(arg);
+	else if (str_prefix(arg, "shim="))
+		f->shim = arg + 5;
+	else if (str_prefix(arg, "uid=") &&
+	    str_to_u32(arg + 4, UINT32_MAX, &f->uid) == 0)
+		f->drop = true;
+	else
+		fell_die(arg);
 }
 
 static unsigned
@@ -354,7 +369,7 @@ word(const char *const *names, unsigned n, const char *name)
 	for (i = 0; i < n; i++)
 		if (strcmp(names[i], name) == 0)
 			return i;
-	die(name);
+	fell_die(name);
 }
 
 static unsigned
@@ -363,7 +378,7 @@ number(const char *text)
 	uint32_t	v;
 
 	if (str_to_u32(text, 10000000, &v) < 0)
-		die(text);
+		fell_die(text);
 	return v;
 }
 
@@ -377,7 +392,7 @@ parse(struct fell *f, int argc, char **argv)
 
 	if (argc < 6) {
 		errno = EINVAL;
-		die("KILLER SHAPE N GRACE_MS ROUNDS [OPTIONS] [-- PEER]");
+		fell_die("KILLER SHAPE N GRACE_MS ROUNDS [OPTIONS] [-- PEER]");
 	}
 	f->killer = word(killers, ARRAY_LEN(killers), argv[1]);
 	f->shape = word(grove_names, GROVE_SHAPES, argv[2]);
@@ -386,6 +401,8 @@ parse(struct fell *f, int argc, char **argv)
 	f->rounds = number(argv[5]);
 	for (i = 6; i < argc && strcmp(argv[i], "--") != 0; i++)
 		option(f, argv[i]);
+	if ((f->cgroup || f->lose_shim) && f->shim == NULL)
+		fell_die("shim=");
 	if (f->killer == PEER && i + 1 < argc)
 		start_peer(f, argv + i + 1);
 }
@@ -397,21 +414,24 @@ main(int argc, char **argv)
 	struct fell		f = { 0 };
 	unsigned		i;
 
+	if (argc == 6 && strcmp(argv[1], "grow") == 0)
+		fell_grow(argv + 2);
 	parse(&f, argc, argv);
 	reap_become_subreaper();
-	start_decoys(&f);
+	fell_decoys_start(&f);
+	fell_shim_probe(&f);
 	f.loop = loop_create();
 	f.reap = reap_create(true);
 	f.took_us = calloc(f.rounds + 1, sizeof *f.took_us);
 	if (f.loop == NULL || f.reap == NULL || f.took_us == NULL ||
 	    (f.sig = sig_create(f.loop, signos, on_chld, &f)) == NULL)
-		die("start");
-	for (i = 0; i < f.rounds; i++)
+		fell_die("start");
+	for (i = 0; i < f.rounds; i++) {
 		one_round(&f, i);
-	f.sh->stop = true;
-	for (i = 0; i < ZOMBIE_MS / 20 && zombies() > 0; i++)
-		idle(&f, 20);
-	f.lingering = zombies();
+		if ((i + 1) % BATCH == 0 || i + 1 == f.rounds)
+			count_zombies(&f);
+	}
+	fell_decoys_stop(&f);
 	report(&f);
 	if (f.to != NULL)
 		fclose(f.to);

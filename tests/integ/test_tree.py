@@ -14,6 +14,7 @@ import pytest
 import harness
 
 FELL = os.path.join(harness.BUILD, "bench", "fell")
+SKIP = 77
 
 # shape, members, grace in ms, a member that keeps forking
 SHAPES = [
@@ -30,7 +31,10 @@ SCENARIOS = {"threads": "N1", "daemons": "N2", "root-gone": "N3",
              "main-gone": "T1"}
 IDS = ["%s%s-%d" % (SCENARIOS[s[0]] + "_" if s[0] in SCENARIOS else "",
                     *s[:2]) for s in SHAPES]
-PID1 = ["unshare", "--pid", "--fork", "--mount", "--mount-proc"]
+NAMESPACE = ["unshare", "--pid", "--fork", "--mount", "--mount-proc"]
+# Somebody else is process 1, and doesn't make way.
+SECOND = ["sh", "-c", '"$@"; exit $?', "sh"]
+NEXT_PID = "/proc/sys/kernel/ns_last_pid"
 
 
 def own_pid_max():
@@ -50,6 +54,8 @@ def fell():
         out = subprocess.run(argv + [str(rounds)] + list(options), text=True,
                              stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                              timeout=60 + 2 * rounds)
+        if out.returncode == SKIP:
+            pytest.skip(out.stderr.strip())
         assert out.returncode == 0, out.stderr
         return {k: int(v) for k, v in re.findall(r"(\w+)=(\d+)", out.stdout)}
     return run
@@ -62,13 +68,19 @@ def check(got, rounds):
     assert got["zombies"] == 0, "zombies a second later"
 
 
-def way_of(way):
-    """What stands in front of fell, and what it is told."""
-    if os.geteuid() != 0 and way != "subreaper":
-        pytest.skip("needs root for a PID namespace, or to drop it")
-    if way == "pid1":
-        return PID1, ["pid_max=1000"] if own_pid_max() else []
-    return (), ["uid=%d" % harness.UID] if way == "plain" else []
+def way_of(way, crowded=True):
+    """What stands in front of fell, and what it is told.  crowded: numbers
+    come back at once, as decoys choose them."""
+    options = ["uid=%d" % harness.UID] if way == "plain" else []
+    if os.geteuid() != 0:
+        if way != "subreaper":
+            pytest.skip("needs root for a PID namespace, or to drop it")
+        return (), options
+    if crowded and os.path.exists(NEXT_PID):
+        options.append("aim")
+    if way == "pid1" and own_pid_max():
+        options.append("pid_max=1000")
+    return NAMESPACE + ([] if way == "pid1" else SECOND), options
 
 
 WAYS = ["pid1", "subreaper", "plain"]
@@ -76,7 +88,7 @@ WAYS = ["pid1", "subreaper", "plain"]
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("shape", SHAPES, ids=IDS)
-def test_T1_T11_K5_K6_N7_no_survivor_and_no_bystander(fell, shape, way):
+def test_T1_T11_K5_K6_no_survivor_and_no_bystander(fell, shape, way):
     wrapper, options = way_of(way)
     rounds = 25
     check(fell("ours", shape, rounds, "sprout", "decoys", *options,
@@ -86,7 +98,9 @@ def test_T1_T11_K5_K6_N7_no_survivor_and_no_bystander(fell, shape, way):
 @pytest.mark.parametrize("shape", [s for s in SHAPES if s[0] in (
     "flat", "daemons", "fork-chain", "mixed")], ids=lambda s: s[0])
 def test_T8_the_same_by_number_and_start_time(fell, shape):
-    wrapper, options = way_of("pid1")
+    # A number that comes back within the tick of a start time (10 ms) is the
+    # same process to whoever has no pidfds: nobody aims at newborn ones.
+    wrapper, options = way_of("pid1", crowded=False)
     check(fell("numbers", shape, 8, "sprout", "decoys", *options,
                wrapper=wrapper), 8)
 
@@ -105,6 +119,34 @@ def test_N10_500_below_each_other_and_side_by_side(fell, shape):
     check(fell("ours", (shape, 500, 20000), 1, "sprout", "decoys"), 1)
 
 
+# One more member ignores SIGTERM.  The grace is cut short as soon as a few
+# decoys have dead members' numbers; so SIGKILL comes when it could hit them.
+HELD = [("flat", 40, 10000), ("chain", 20, 10000), ("setsid", 20, 10000),
+        ("daemons", 20, 10000), ("mixed", 20, 10000)]
+
+
+def crowded_way(way):
+    if os.geteuid() != 0 or not os.path.exists(NEXT_PID):
+        pytest.skip("needs root and %s" % NEXT_PID)
+    return way_of(way)
+
+
+def check_reuse(got, rounds):
+    check(got, rounds)
+    assert got["reused"] >= rounds
+    assert got["taken"] == rounds, "rounds without reuse"
+
+
+@pytest.mark.parametrize("killer", ["ours", "numbers"])
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("shape", HELD, ids=lambda s: s[0])
+def test_N7_T8_who_got_a_dead_members_number_is_not_hit(fell, shape, way,
+                                                        killer):
+    wrapper, options = crowded_way(way)
+    check_reuse(fell(killer, shape, 20, "decoys", "holdout", *options,
+                     wrapper=wrapper), 20)
+
+
 def test_a_kill_of_the_group_is_not_enough(fell):
     """That what is measured here can fail."""
     got = fell("killpg", ("setsid", 5, 0), 2)
@@ -112,15 +154,66 @@ def test_a_kill_of_the_group_is_not_enough(fell):
     assert got["survivors"] == 10
 
 
+# -- below the daemon's own shim ------------------------------------------
+
+SHIM = "shim=" + harness.BINARY
+BELOW = [(way, kind) for kind in ((), ("cgroup",), ("lose-shim",))
+         for way in WAYS if (way, kind) != ("plain", ("cgroup",))]
+SHARES = len(BELOW)
+
+
+def check_below(fell, shape, way, kind, rounds, killer="ours"):
+    wrapper, options = way_of(way, crowded=killer == "ours")
+    got = fell(killer, shape, rounds, SHIM, "sprout", "decoys", *kind,
+               *options, wrapper=wrapper)
+    check(got, rounds)
+    if "lose-shim" in kind:
+        assert got["lost"] > 0, "the shim was never killed in time"
+
+
+def some_of(all_of_them):
+    """Every shape in three of the combinations, these in turn."""
+    for i, shape in enumerate(SHAPES):
+        for j in range(i, i + 3):
+            way, kind = all_of_them[j * 3 % SHARES]
+            name = "-".join((shape[0], str(shape[1]), way) + kind)
+            yield pytest.param(shape, way, kind, id=name)
+
+
+@pytest.mark.parametrize("shape,way,kind", some_of(BELOW))
+def test_N4_N15_the_same_below_the_daemons_shim(fell, shape, way, kind):
+    check_below(fell, shape, way, kind, 15)
+
+
+# -- thousands ------------------------------------------------------------
+
 @pytest.mark.long
 @pytest.mark.parametrize("killer", ["ours", "numbers"])
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("shape", SHAPES, ids=IDS)
-def test_T1_T11_K5_K6_N7_a_thousand_rounds(fell, shape, way, killer):
-    wrapper, options = way_of(way)
+def test_T1_T11_K5_K6_a_thousand_rounds(fell, shape, way, killer):
+    wrapper, options = way_of(way, crowded=killer == "ours")
     rounds = 1000 if killer == "ours" else 200
     check(fell(killer, shape, rounds, "sprout", "decoys", *options,
                wrapper=wrapper), rounds)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("shape", HELD, ids=lambda s: s[0])
+def test_N7_a_thousand_rounds(fell, shape, way):
+    wrapper, options = crowded_way(way)
+    check_reuse(fell("ours", shape, 1000, "decoys", "holdout", *options,
+                     wrapper=wrapper), 1000)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("way,kind", BELOW, ids=lambda x: x if isinstance(
+    x, str) else "".join(x) or "shim")
+@pytest.mark.parametrize("shape", SHAPES, ids=IDS)
+def test_N4_N15_a_thousand_rounds_below_the_daemons_shim(fell, shape, way,
+                                                         kind):
+    check_below(fell, shape, way, kind, 1000)
 
 
 @pytest.mark.long

@@ -68,6 +68,7 @@ struct grove_shared {
 	bool	 hold;			/* the shim waits before it forks */
 	bool	 sprout;		/* one more, that keeps forking */
 	unsigned long mark;		/* proc/mark.h; 0: none */
+	bool	 holdout;		/* one more, that ignores SIGTERM */
 };
 
 struct grove {
@@ -323,6 +324,8 @@ grove_root(enum grove_shape shape, int n)
 		    .rlim_cur = grove_sh->mark, .rlim_max = grove_sh->mark });
 	if (grove_sh->sprout && grove_fork() == 0)
 		grove_busy();
+	if (grove_sh->holdout && grove_fork() == 0)
+		grove_one(GROVE_STUBBORN);
 	if (shape == GROVE_CHAIN)
 		grove_chain(n);
 	if (shape == GROVE_FORK_CHAIN)
@@ -407,7 +410,8 @@ static inline bool
 grove_ready(struct grove *g)
 {
 	int	size = grove_size(g->shape, g->n);
-	bool	ok = grove_wait(&g->sh->up, size + g->sh->sprout);
+	bool	ok = grove_wait(&g->sh->up, size + g->sh->sprout +
+		    g->sh->holdout);
 
 	if (g->shim != 0)
 		ok = ok && grove_wait(&g->sh->shim_up, 1);
@@ -422,6 +426,16 @@ grove_ready(struct grove *g)
 #define GROVE_NO_SHIM	1u	/* the root is our own child */
 #define GROVE_HOLD	2u	/* nothing before g->sh->hold is false */
 #define GROVE_SPROUT	4u
+#define GROVE_HOLDOUT	8u
+
+static inline void
+grove_flags(struct grove *g, unsigned how)
+{
+	g->sh->slow = g->shape == GROVE_SLOW;
+	g->sh->hold = (how & GROVE_HOLD) != 0;
+	g->sh->sprout = (how & GROVE_SPROUT) != 0;
+	g->sh->holdout = (how & GROVE_HOLDOUT) != 0;
+}
 
 /* False: no resources. */
 static inline bool
@@ -436,9 +450,7 @@ grove_begin(struct grove *g, enum grove_shape shape, int n, unsigned how)
 	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (g->sh == MAP_FAILED || pipe2(life, O_CLOEXEC | O_NONBLOCK) == -1)
 		return false;
-	g->sh->slow = shape == GROVE_SLOW;
-	g->sh->hold = (how & GROVE_HOLD) != 0;
-	g->sh->sprout = (how & GROVE_SPROUT) != 0;
+	grove_flags(g, how);
 	if ((pid = fork()) == 0) {
 		sigset_t	none;
 
