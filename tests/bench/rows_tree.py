@@ -7,12 +7,13 @@ import shutil
 import signal
 import subprocess
 
+import rows_jobs
 from measure import LOAD_CORE, SERVER_CORE, Row, on_core, pairs, run
 from peers import HELPERS, HERE, Ours, helper, wait_for
 
 TREE_KILL = "1.2.2"
 # members, levels of 9, rounds of ours and of tree-kill, aim in ms
-TREES = [(10, 1, 100, 5, 2), (91, 2, 50, 3, 10), (820, 3, 10, 1, 80)]
+TREES = [(10, 1, 300, 5, 2), (91, 2, 100, 3, 10), (820, 3, 50, 1, 80)]
 # shape, members, grace in ms
 VARIANTS = [("threads", 4, 5000), ("setsid", 5, 5000), ("daemons", 5, 5000),
             ("root-gone", 5, 5000), ("term-forks", 5, 5000),
@@ -154,4 +155,5 @@ def rows(bench):
     for tree in TREES:
         yield from latency(bench, *tree, peer)
     yield from survivors(bench, peer)
+    yield from rows_jobs.rows(bench)
     yield from reaping(bench)
