@@ -2,26 +2,14 @@
  * Requests about jobs, and what is looked for in their output: the first byte
  * picks a reader, the second is a size to cut by, the rest is the text.
  */
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/str.h"
 #include "svc/rest_jobs.h"
 #include "workspace/joblog.h"
+#include "tests/fuzz/fuzz.h"
 
 #define TEXT_MAX	4096
-
-int	LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-static void
-check(bool ok)
-{
-	if (!ok)
-		abort();
-}
 
 static void
 start(const uint8_t *p, size_t n, size_t step)

@@ -3,23 +3,12 @@
  * room for decoded strings, the rest is the document.
  */
 #include <errno.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
 #include "base/json.h"
 #include "base/str.h"
-
-int	LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-static void
-check(bool ok)
-{
-	if (!ok)
-		abort();
-}
+#include "tests/fuzz/fuzz.h"
 
 static void
 copy_string(const struct json *j, char *text, size_t room)

@@ -2,25 +2,13 @@
  * The small readers of str.h and the escaping of the log: the first byte
  * picks one, the second the room for its output, the rest is the text.
  */
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "base/str.h"
+#include "tests/fuzz/fuzz.h"
 
 #define TEXT_MAX	1024
-
-int	LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-static void
-check(bool ok)
-{
-	if (!ok)
-		abort();
-}
 
 /* What was escaped needs no more escaping (T25). */
 static void
