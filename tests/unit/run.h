@@ -13,10 +13,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "proc/child.h"
+#include "tests/unit/failmalloc.h"
 #include "tests/unit/spin.h"
 
 /* For mkstemp() and mkdtemp(). */
@@ -231,6 +233,66 @@ run_mount_hung(const char *dir)
 		return -1;
 	}
 	return fd;
+}
+
+/* On a new folder, dir its template; skips the test where it can't be done. */
+static inline int
+run_hung_folder(char *dir)
+{
+	int	fd;
+
+	assert_non_null(mkdtemp(dir));
+	if ((fd = run_mount_hung(dir)) == -1) {
+		rmdir(dir);
+		print_message("skipped: no FUSE mount: %s\n", strerror(errno));
+		skip();
+	}
+	return fd;
+}
+
+/* Every allocation fails once (T28), then none does. */
+static inline void
+run_out_of_memory(struct run *run, struct spin *s,
+    const struct child_spec *spec)
+{
+	unsigned	n;
+	int		r;
+
+	for (n = 1; ; n++) {
+		*run = (struct run){ .spin = s };
+		failmalloc_arm(n);
+		r = child_spawn(&run->child, s->loop, s->reap, spec, &run_ops,
+		    run);
+		if (!failmalloc_disarm())
+			break;
+		assert_int_equal(r, -ENOMEM);
+	}
+	assert_int_equal(r, 0);
+}
+
+/* With too few descriptors, up to `most` more than there are.  0: the last
+ * one was started, and destroyed. */
+static inline int
+run_out_of_files(struct spin *s, const struct child_spec *spec, unsigned most)
+{
+	struct rlimit	 old, rl;
+	struct child	*c;
+	struct run	 run = { .spin = s };
+	unsigned	 n;
+	int		 r = -EMFILE;
+
+	getrlimit(RLIMIT_NOFILE, &old);
+	for (rl = old, n = 0; n < most; n++) {
+		rl.rlim_cur = (rlim_t)s->fds - 1 + n;
+		setrlimit(RLIMIT_NOFILE, &rl);
+		r = child_spawn(&c, s->loop, s->reap, spec, &run_ops, &run);
+		setrlimit(RLIMIT_NOFILE, &old);
+		if (r == 0)
+			child_destroy(c);
+		else
+			assert_int_equal(r, -EMFILE);
+	}
+	return r;
 }
 
 static inline bool

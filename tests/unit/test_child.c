@@ -172,42 +172,18 @@ no_memory_and_no_descriptors_start_nothing(void **state)
 	static const enum child_io kinds[] = { CHILD_PTY, CHILD_STREAMS,
 				    CHILD_OUTPUT };
 	struct child_spec	 spec = spec_of(paths, argv, CHILD_OUTPUT);
-	struct rlimit		 old, rl;
 	struct spin		 s;
-	struct child		*c;
 	struct run		 run;
 	size_t			 i;
-	unsigned		 n;
-	int			 r;
 
 	(void)state;
 	spin_init(&s, true);
-	for (n = 1; ; n++) {
-		run = (struct run){ .spin = &s };
-		failmalloc_arm(n);
-		r = child_spawn(&run.child, s.loop, s.reap, &spec, &run_ops,
-		    &run);
-		if (!failmalloc_disarm())
-			break;
-		assert_int_equal(r, -ENOMEM);
-	}
-	assert_int_equal(r, 0);
+	run_out_of_memory(&run, &s, &spec);
 	run_end(&run);
-
-	getrlimit(RLIMIT_NOFILE, &old);
-	for (i = 0; i < ARRAY_LEN(kinds); i++)
-		for (rl = old, n = 0; n < 9; n++) {
-			spec.io = kinds[i];
-			rl.rlim_cur = (rlim_t)s.fds - 1 + n;
-			setrlimit(RLIMIT_NOFILE, &rl);
-			r = child_spawn(&c, s.loop, s.reap, &spec, &run_ops,
-			    &run);
-			setrlimit(RLIMIT_NOFILE, &old);
-			if (r == 0)
-				child_destroy(c);
-			else
-				assert_int_equal(r, -EMFILE);
-		}
+	for (i = 0; i < ARRAY_LEN(kinds); i++) {
+		spec.io = kinds[i];
+		run_out_of_files(&s, &spec, 9);
+	}
 	spin_poll(&s, run_nobody_left, NULL);
 	spin_finish(&s);
 }
@@ -239,12 +215,7 @@ L12_a_hung_directory_costs_the_child_and_not_us(void **state)
 	int			 fuse;
 
 	(void)state;
-	assert_non_null(mkdtemp(dir));
-	if ((fuse = run_mount_hung(dir)) == -1) {
-		rmdir(dir);
-		print_message("skipped: no FUSE mount: %s\n", strerror(errno));
-		skip();
-	}
+	fuse = run_hung_folder(dir);
 	spin_init(&s, true);
 	spec.cwd = dir;
 	run_spawn(&hung, &s, &spec);

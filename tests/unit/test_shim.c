@@ -453,39 +453,15 @@ T28_no_memory_and_no_descriptors_start_nothing(void **state)
 {
 	static const char *const argv[] = { NULL, "-c", "exit 0", NULL };
 	struct child_spec	 spec = spec_of(sh, argv, CHILD_STREAMS);
-	struct rlimit		 old, rl;
 	struct spin		 s;
-	struct child		*c;
 	struct run		 run;
-	unsigned		 n;
-	int			 r;
 
 	(void)state;
 	spin_init(&s, true);
 	spec.shim = OURSELVES;
-	for (n = 1; ; n++) {
-		run = (struct run){ .spin = &s };
-		failmalloc_arm(n);
-		r = child_spawn(&run.child, s.loop, s.reap, &spec, &run_ops,
-		    &run);
-		if (!failmalloc_disarm())
-			break;
-		assert_int_equal(r, -ENOMEM);
-	}
-	assert_int_equal(r, 0);
+	run_out_of_memory(&run, &s, &spec);
 	shim_end(&run);
-	getrlimit(RLIMIT_NOFILE, &old);
-	for (rl = old, n = 0; n < 12; n++) {
-		rl.rlim_cur = (rlim_t)s.fds - 1 + n;
-		setrlimit(RLIMIT_NOFILE, &rl);
-		r = child_spawn(&c, s.loop, s.reap, &spec, &run_ops, &run);
-		setrlimit(RLIMIT_NOFILE, &old);
-		if (r == 0)
-			child_destroy(c);
-		else
-			assert_int_equal(r, -EMFILE);
-	}
-	assert_int_equal(r, 0);
+	assert_int_equal(run_out_of_files(&s, &spec, 12), 0);
 	spin_poll(&s, run_nobody_left, NULL);
 	spin_finish(&s);
 }
@@ -558,12 +534,7 @@ L12_a_hung_directory_is_given_up(void **state)
 	int			 fuse;
 
 	(void)state;
-	assert_non_null(mkdtemp(dir));
-	if ((fuse = run_mount_hung(dir)) == -1) {
-		rmdir(dir);
-		print_message("skipped: no FUSE mount: %s\n", strerror(errno));
-		skip();
-	}
+	fuse = run_hung_folder(dir);
 	spin_init(&s, true);
 	spec.cwd = dir;
 	spec.shim = OURSELVES;

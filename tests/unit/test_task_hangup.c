@@ -330,12 +330,7 @@ L12_a_start_that_hangs_ends_in_time(void **state)
 	int			 fuse;
 
 	(void)state;
-	assert_non_null(mkdtemp(dir));
-	if ((fuse = run_mount_hung(dir)) == -1) {
-		rmdir(dir);
-		print_message("skipped: no FUSE mount: %s\n", strerror(errno));
-		skip();
-	}
+	fuse = run_hung_folder(dir);
 	spin_init(&s, true);
 	spec.cwd = dir;
 	j.spin = lost.spin = &s;
