@@ -8,6 +8,7 @@ import select
 import shlex
 import signal
 import subprocess
+import tempfile
 import time
 
 import pytest
@@ -408,7 +409,8 @@ def small_group():
     if not m:
         m = re.search(r"^0::(/.*)", text, re.M)
         top, limit = "/sys/fs/cgroup", "memory.max"
-    path = "%s%s/k8shell-oom-%d" % (top, m[1] if m else "", os.getpid())
+    path = "%s%s/k8shell-oom-%s" % (top, m[1] if m else "",
+                                    os.urandom(4).hex())
     try:
         os.mkdir(path)
     except OSError as e:
@@ -786,7 +788,7 @@ def test_N9_B1_twenty_stubborn_ones_take_one_grace(jobs):
 
 @contextlib.contextmanager
 def hung_folder(**kind):
-    folder = HungFolder("/tmp/k8shell-hung-%d" % os.getpid(), **kind)
+    folder = HungFolder(tempfile.mkdtemp(prefix="k8shell-hung-"), **kind)
     if not folder.there:
         pytest.skip("no FUSE here")
     yield folder
