@@ -790,6 +790,7 @@ def test_N9_B1_twenty_stubborn_ones_take_one_grace(jobs):
 def hung_folder(**kind):
     folder = HungFolder(tempfile.mkdtemp(prefix="k8shell-hung-"), **kind)
     if not folder.there:
+        os.rmdir(folder.path)
         pytest.skip("no FUSE here")
     yield folder
     folder.let_go()
