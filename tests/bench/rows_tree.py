@@ -8,7 +8,8 @@ import signal
 import subprocess
 
 import rows_jobs
-from measure import LOAD_CORE, SERVER_CORE, Row, on_core, pairs, run
+from measure import (LOAD_CORE, SERVER_CORE, Row, on_core, pairs, run,
+                     shown)
 from peers import HELPERS, HERE, Ours, helper, wait_for
 
 TREE_KILL = "1.2.2"
@@ -72,8 +73,8 @@ def latency(bench, members, levels, rounds, peer_rounds, aim, peer):
               bound="ms").of_values(milliseconds(ours, "p50"),
                                     milliseconds(theirs, "p50") or None)
     yield Row("  99th percentile").of_text(
-        "%.3g ms" % max(milliseconds(ours, "p99")),
-        "%.3g ms" % max(milliseconds(theirs, "p99")) if theirs else "")
+        shown(max(milliseconds(ours, "p99")), "ms"),
+        shown(max(milliseconds(theirs, "p99")), "ms") if theirs else "")
     yield Row("  median vs killpg alone", "ms").of_pairs(
         (list(zip(milliseconds(ours, "p50"), milliseconds(group, "p50"))), 0))
     yield Row("  survivors; tree-kill, killpg").of_text(
