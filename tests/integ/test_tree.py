@@ -49,11 +49,11 @@ def fell():
                     "tests/bench/bench.mk", "build/bench/fell"],
                    cwd=harness.ROOT, check=True, capture_output=True)
 
-    def run(killer, shape, rounds, *options, wrapper=()):
+    def run(killer, shape, rounds, *options, wrapper=(), each=2):
         argv = list(wrapper) + [FELL, killer] + [str(x) for x in shape]
         out = subprocess.run(argv + [str(rounds)] + list(options), text=True,
                              stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                             timeout=60 + 2 * rounds)
+                             timeout=60 + each * rounds)
         if out.returncode == SKIP:
             pytest.skip(out.stderr.strip())
         assert out.returncode == 0, out.stderr
@@ -221,4 +221,4 @@ def test_N4_N15_a_thousand_rounds_below_the_daemons_shim(fell, shape, way,
                                    ("flat", 500, 20000)],
                          ids=lambda s: "%s-%d" % s[:2])
 def test_N10_large_trees(fell, shape):
-    check(fell("ours", shape, 100, "sprout", "decoys"), 100)
+    check(fell("ours", shape, 100, "sprout", "decoys", each=10), 100)
