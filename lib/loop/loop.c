@@ -20,7 +20,7 @@
 struct loop {
 	int		 epfd;
 	bool		 stop;
-	uint64_t	 now_ms;
+	uint64_t	 now_us;
 	uint64_t	 turns, max_us;
 	struct loop_durations durations;
 	struct loop_timer *timers;	/* heap */
@@ -61,14 +61,14 @@ loop_create(void)
 		return NULL;
 	}
 	l->tasks_tail = &l->tasks;
-	l->now_ms = clock_us() / 1000;
+	l->now_us = clock_us();
 	return l;
 }
 
 uint64_t
 loop_now(const struct loop *l)
 {
-	return l->now_ms;
+	return l->now_us / 1000;
 }
 
 int64_t
@@ -278,7 +278,7 @@ heap_meld(struct loop_timer *a, struct loop_timer *b)
 		return b;
 	if (b == NULL)
 		return a;
-	if (b->due_ms < a->due_ms) {
+	if (b->due_us < a->due_us) {
 		t = a;
 		a = b;
 		b = t;
@@ -350,6 +350,9 @@ loop_timer_set(struct loop *l, struct loop_timer *t, uint64_t due_ms)
 	loop_timer_clear(t);
 	t->loop = l;
 	t->due_ms = due_ms;
+	/* loop_now() was cut to milliseconds; a delay is not. */
+	t->due_us = due_ms > UINT64_MAX / 1000 - 1 ? UINT64_MAX :
+	    due_ms * 1000 + l->now_us % 1000;
 	t->child = t->next = t->prev = NULL;
 	l->timers = heap_meld(l->timers, t);
 }
@@ -370,7 +373,7 @@ dispatch_timers(struct loop *l)
 	struct loop_timer	*t;
 	int			 n;
 
-	while ((t = l->timers) != NULL && t->due_ms <= l->now_ms) {
+	while ((t = l->timers) != NULL && t->due_us <= l->now_us) {
 		heap_remove(&l->timers, t);
 		l->due = heap_meld(l->due, t);
 	}
@@ -441,9 +444,9 @@ sleep_ms(const struct loop *l, uint64_t now_us)
 		return 0;
 	if (l->timers == NULL)
 		return -1;
-	if (l->timers->due_ms <= now_us / 1000)
+	if (l->timers->due_us <= now_us)
 		return 0;
-	left = (l->timers->due_ms * 1000 - now_us + 999) / 1000;
+	left = (l->timers->due_us - now_us - 1) / 1000 + 1;
 	return left > INT_MAX ? INT_MAX : (int)left;
 }
 
@@ -458,7 +461,7 @@ turn(struct loop *l, uint64_t *now)
 	if (n == -1 && errno != EINTR)
 		return -errno;
 	start = clock_us();
-	l->now_ms = start / 1000;
+	l->now_us = start;
 	l->nevents = n > 0 ? n : 0;
 	l->next_file = l->files;	/* later ones come in front */
 	dispatch_events(l);

@@ -48,6 +48,7 @@ struct loop_io {
 struct loop_timer {
 	struct loop	*loop;		/* NULL: not armed */
 	uint64_t	 due_ms;	/* as loop_now() */
+	uint64_t	 due_us;	/* when that is on the whole clock */
 	loop_fn		*fn;
 	void		*arg;
 	/* Pairing heap; prev of a first child is its parent. */
@@ -101,8 +102,9 @@ void	 loop_forget(struct loop_io *io);
 
 /*
  * Sets or moves the timer (t->fn, t->arg set by the caller).  due_ms is a
- * moment of loop_now(), so mostly loop_now(l) + something.  A timer set by a
- * timer fires in the next turn at the earliest.
+ * moment of loop_now(), so mostly loop_now(l) + something: never less than
+ * that after this turn began.  A timer set by a timer fires in the next turn
+ * at the earliest.
  */
 void	 loop_timer_set(struct loop *l, struct loop_timer *t, uint64_t due_ms);
 void	 loop_timer_clear(struct loop_timer *t);
