@@ -32,7 +32,7 @@ PKGS_CROSS="gcc-aarch64-linux-gnu linux-libc-dev-arm64-cross"
 
 # The glibc builds: unit tests, sanitizers, fuzzing, lint.
 PKGS_UNIT="libcmocka-dev libbearssl-dev libprotobuf-c-dev libyaml-dev
-	libclang-rt-14-dev clang-14 clang git"
+	libclang-rt-14-dev clang-14 clang git procps"
 
 # Foreign clients, servers and terminals that the integration tests use.
 PKGS_INTEG="python3-pytest python3-grpcio python3-grpc-tools python3-protobuf

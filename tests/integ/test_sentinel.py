@@ -11,7 +11,7 @@ import subprocess
 import pytest
 
 import harness
-from test_tree import PID1, own_pid_max
+from test_tree import NAMESPACE, own_pid_max
 
 SENTINEL = os.path.join(harness.BUILD, "bench", "sentinel")
 
@@ -25,7 +25,7 @@ def sentinel():
         pytest.skip("no PID namespace with a pid_max of its own")
 
     def run(rounds, *options):
-        out = subprocess.run(PID1 + [SENTINEL, str(rounds), "pid_max=400",
+        out = subprocess.run(NAMESPACE + [SENTINEL, str(rounds), "pid_max=400",
                                      *options], text=True, timeout=
                              60 + rounds / 20, stdout=subprocess.PIPE,
                              stderr=subprocess.PIPE)
