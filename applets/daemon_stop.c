@@ -30,8 +30,9 @@ on_all_gone(void *arg)
 {
 	struct daemon	*d = arg;
 
-	while (reap_run(d->reap) > 0)
-		continue;
+	do
+		reap_run(d->reap);
+	while (reap_left_some(d->reap));
 	cgjob_sweep("");
 	loop_stop(d->loop);
 }

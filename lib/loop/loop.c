@@ -40,8 +40,8 @@ const uint32_t loop_bounds_us[LOOP_BOUNDS] = {
 	100000, 200000, 500000, 1000000, 2000000, 5000000
 };
 
-static uint64_t
-clock_us(void)
+uint64_t
+loop_clock_us(void)
 {
 	struct timespec	ts;
 
@@ -61,7 +61,7 @@ loop_create(void)
 		return NULL;
 	}
 	l->tasks_tail = &l->tasks;
-	l->now_us = clock_us();
+	l->now_us = loop_clock_us();
 	return l;
 }
 
@@ -460,7 +460,7 @@ turn(struct loop *l, uint64_t *now)
 	n = epoll_wait(l->epfd, l->events, EVENTS_MAX, sleep_ms(l, *now));
 	if (n == -1 && errno != EINTR)
 		return -errno;
-	start = clock_us();
+	start = loop_clock_us();
 	l->now_us = start;
 	l->nevents = n > 0 ? n : 0;
 	l->next_file = l->files;	/* later ones come in front */
@@ -468,7 +468,7 @@ turn(struct loop *l, uint64_t *now)
 	dispatch_files(l);
 	dispatch_timers(l);
 	dispatch_tasks(l);
-	*now = clock_us();
+	*now = loop_clock_us();
 	count_turn(l, *now - start);
 	return 0;
 }
@@ -476,7 +476,7 @@ turn(struct loop *l, uint64_t *now)
 int
 loop_run(struct loop *l)
 {
-	uint64_t	now = clock_us();
+	uint64_t	now = loop_clock_us();
 	int		r = 0;
 
 	while (!l->stop && r == 0)
@@ -488,7 +488,7 @@ loop_run(struct loop *l)
 void
 loop_drain(struct loop *l)
 {
-	uint64_t	now = clock_us();
+	uint64_t	now = loop_clock_us();
 
 	while ((l->timers != NULL || l->due != NULL || l->tasks != NULL) &&
 	    turn(l, &now) == 0)

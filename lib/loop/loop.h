@@ -7,8 +7,8 @@
  * this turn then still point at live memory and are skipped.
  *
  * A descriptor added in a turn is first dispatched in the next one.  Within a
- * turn the order is: descriptors, timers, tasks; of the first two only some, the
- * rest follows in the next turn, which then doesn't sleep.
+ * turn the order is: descriptors, timers, tasks; of the first two only some,
+ * the rest follows in the next turn, which then doesn't sleep.
  *
  * Files epoll refuses (a regular file as standard input) count as always
  * ready, as they do for poll(2).
@@ -48,7 +48,7 @@ struct loop_io {
 struct loop_timer {
 	struct loop	*loop;		/* NULL: not armed */
 	uint64_t	 due_ms;	/* as loop_now() */
-	uint64_t	 due_us;	/* when that is on the whole clock */
+	uint64_t	 due_us;	/* the same, by loop_clock_us() */
 	loop_fn		*fn;
 	void		*arg;
 	/* Pairing heap; prev of a first child is its parent. */
@@ -83,6 +83,9 @@ void	 loop_drain(struct loop *l);
 
 /* Milliseconds on the monotonic clock, read once per turn. */
 uint64_t loop_now(const struct loop *l);
+
+/* The same clock in microseconds, read when asked. */
+uint64_t loop_clock_us(void);
 
 /* Wall clock, seconds, read when asked. */
 int64_t	 loop_wall(void);

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "loop/loop.h"
 #include "proc/reap.h"
 
 #define REAP_BUCKETS_MIN	64	/* a power of two, as all sizes here */
@@ -242,17 +242,31 @@ deliver(struct reap *r, struct reap_entry *e, const struct reap_exit *ex)
 		continue;
 }
 
+/* The time of one call: none of ours may keep the loop waiting for long. */
+struct turn {
+	uint64_t	begin_us;
+	unsigned	n;		/* collected */
+};
+
+static bool
+is_spent(const struct turn *t)
+{
+	return t->n >= REAP_BATCH ||
+	    loop_clock_us() - t->begin_us >= REAP_SPEND_US;
+}
+
 /*
- * Somebody else's zombie hides ours from a look at all children: ask for each
- * of ours.  Callbacks may change the table meanwhile, so everything is moved
- * to a list first and goes back one by one.
+ * Somebody else's zombie hides ours from a look at all children, or thousands
+ * stand before them: ask for each of ours.  Callbacks may change the table
+ * meanwhile, so everything is moved to a list first and goes back one by one.
+ * That turns the order around: who was not asked in time is first the next
+ * time.
  */
-static unsigned
-run_each(struct reap *r, unsigned max)
+static void
+run_each(struct reap *r, struct turn *t)
 {
 	struct reap_entry	*todo = NULL, *e;
 	struct reap_exit	 ex;
-	unsigned		 n = 0;
 	size_t			 i;
 
 	for (i = 0; i < r->nbuckets; i++)
@@ -263,21 +277,11 @@ run_each(struct reap *r, unsigned max)
 	while ((e = todo) != NULL) {
 		entry_unlink(e);
 		entry_link(e, bucket_of(r, e->pid));
-		if (n < max && peek(e->pid, &ex)) {
+		if (!is_spent(t) && peek(e->pid, &ex)) {
 			deliver(r, e, &ex);
-			n++;
+			t->n++;
 		}
 	}
-	return n;
-}
-
-static uint64_t
-now_us(void)
-{
-	struct timespec	ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
 }
 
 /*
@@ -305,31 +309,29 @@ run_any(struct reap *r)
 	return 1;
 }
 
+/* Looks at least once, however long it was kept from the processor. */
 unsigned
 reap_run(struct reap *r)
 {
-	unsigned	n = 0;
-	uint64_t	begin;
+	struct turn	t = { .begin_us = loop_clock_us() };
 	int		got;
 
 	if (r->left_some)
-		n = run_each(r, REAP_BATCH);
+		run_each(r, &t);
 	r->left_some = false;
-	begin = now_us();
-	while (n < REAP_BATCH && now_us() - begin < REAP_SPEND_US) {
+	do {
 		if ((got = run_any(r)) == 0)
-			return n;
-		if (got == 1) {
-			n++;
-			continue;
-		}
-		n += run_each(r, REAP_BATCH - n);
-		if (n < REAP_BATCH)
-			return n;
-	}
+			return t.n;
+		if (got == 1)
+			t.n++;
+		else
+			run_each(r, &t);
+	} while (got == 1 && !is_spent(&t));
+	if (!is_spent(&t))
+		return t.n;
 	r->left_some = true;
 	kill(getpid(), SIGCHLD);
-	return n;
+	return t.n;
 }
 
 bool

@@ -7,11 +7,11 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/str.h"
+#include "loop/loop.h"
 #include "net/http1.h"
 #include "net/listen.h"
 #include "workspace/engine.h"
@@ -32,20 +32,11 @@ struct call {
 	struct http1	 http;
 };
 
-static uint64_t
-now_ms(void)
-{
-	struct timespec	ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
 static int
 await(const struct call *c, short events)
 {
 	struct pollfd	p = { .fd = c->fd, .events = events };
-	uint64_t	now = now_ms();
+	uint64_t	now = loop_clock_us() / 1000;
 	int		r;
 
 	if (now >= c->deadline_ms)
@@ -133,7 +124,7 @@ get(struct call *c, const char *path, const char *target)
 		return r;
 	if ((c->fd = connect_unix(path)) < 0)
 		return c->fd;
-	c->deadline_ms = now_ms() + ENGINE_REQUEST_MS;
+	c->deadline_ms = loop_clock_us() / 1000 + ENGINE_REQUEST_MS;
 	if ((r = send_request(c)) == 0)
 		r = receive_answer(c);
 	close(c->fd);
