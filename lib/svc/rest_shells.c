@@ -204,8 +204,7 @@ rest_shell_end(struct rest_conn *c)
 	k->timer.fn = killing_poll;
 	k->timer.arg = k;
 	session_unexpect(ss);
-	session_signal(ss, SIGHUP);
-	session_signal(ss, SIGCONT);
+	session_hang_up(ss);
 	loop_timer_set(r->loop, &k->timer, loop_now(r->loop));
 	rest_wait(c, killing_gone, k);
 }

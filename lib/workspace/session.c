@@ -383,6 +383,12 @@ session_signal(struct session *ss, int signo)
 	return task_signal(ss->task, signo);
 }
 
+void
+session_hang_up(struct session *ss)
+{
+	task_signal_session(ss->task);
+}
+
 static int
 take_input(struct session *ss, const void *p, size_t n)
 {

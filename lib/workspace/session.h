@@ -59,7 +59,7 @@ struct session_spec {
 	size_t		 nenv;
 	bool		 pty;
 	uint32_t	 cols, rows;		/* 0: 80 and 24 (SH-04) */
-	bool		 keep;			/* detach when the client is lost */
+	bool		 keep;			/* detach if it is lost */
 	/* Somebody will come for it: should it end before he does, what it
 	 * said waits SESSION_LINGER_MS for his session_attach(). */
 	bool		 linger;
@@ -94,6 +94,8 @@ struct session *session_lingering(struct sessions *s, const char *id);
 void	 session_unexpect(struct session *ss);
 /* To the shell's group; its client hears of the end as of any other. */
 int	 session_signal(struct session *ss, int signo);
+/* The same with all of its session: task_signal_session(). */
+void	 session_hang_up(struct session *ss);
 
 /*
  * As task_input(); the caller stops taking input while it is full.  Where

@@ -375,13 +375,19 @@ on_kill(void *arg)
 }
 
 static void
+hang_up_session(struct task *t)
+{
+	if (child_shim(t->child) != 0 ||
+	    hangup_session(t->loop, child_pid(t->child)) < 0)
+		child_signal_group(t->child, SIGHUP);
+}
+
+static void
 hang_up(struct task *t)
 {
 	if (t->state == RUNNING) {
 		input_flush(t);			/* SH-13 */
-		if (child_shim(t->child) != 0 || hangup_session(t->loop,
-		    child_pid(t->child)) < 0)
-			child_signal_group(t->child, SIGHUP);
+		hang_up_session(t);
 	}
 	close_all(t);
 }
@@ -598,6 +604,15 @@ task_signal(struct task *t, int signo)
 		return child_signal_group(t->child, signo);
 	t->signals |= UINT64_C(1) << (signo - 1);
 	return 0;
+}
+
+void
+task_signal_session(struct task *t)
+{
+	if (t->state == STARTING)
+		(void)task_signal(t, SIGHUP);
+	else if (t->state == RUNNING)
+		hang_up_session(t);
 }
 
 int

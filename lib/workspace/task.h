@@ -79,6 +79,13 @@ void	 task_input_end(struct task *t);
 void	 task_resume(struct task *t);
 
 int	 task_signal(struct task *t, int signo);	/* the group */
+
+/*
+ * SIGHUP and SIGCONT to the program and whoever is below it in its session;
+ * of those, who stays is killed (hangup.h).  All else goes on, so that its
+ * client hears of the end.
+ */
+void	 task_signal_session(struct task *t);
 int	 task_resize(struct task *t, uint32_t cols, uint32_t rows);
 /* SIGWINCH to who is in the foreground, though the size stays. */
 int	 task_redraw(struct task *t);

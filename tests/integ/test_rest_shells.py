@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import os
 import re
+import signal
 import socket
 import time
 
@@ -358,6 +360,24 @@ def test_a_deleted_one_is_not_kept(path):
     id = start(path, command="echo hello; exec cat")
     assert ask(path, "DELETE", API + "/shells/" + id).status == 204
     assert attach_status(path, id) == 404
+
+
+def test_ending_one_ends_its_jobs_that_catch_the_hangup_too(path):
+    id = start(path, command="/bin/bash")
+    with Sitting(path, id) as t:
+        t.send(b"set -m; (trap 'echo ignored' HUP; echo m''ember $BASHPID; "
+               b"while :; do sleep 0.1; done) & (trap '' HUP; "
+               b"echo n''ohup $BASHPID; exec sleep 999) & \n")
+        t.expect(b"member ")
+        member = int(t.expect(b"\r"))
+        if b"nohup" not in t.data:
+            t.expect(b"nohup")
+        assert ask(path, "DELETE", API + "/shells/" + id).status == 204
+    harness.eventually(lambda: member not in harness.processes(), "its end")
+    stays = [p for p in harness.processes(uid=harness.UID)
+             if open("/proc/%d/cmdline" % p).read() == "sleep\x00999\x00"]
+    assert len(stays) == 1
+    os.kill(stays[0], signal.SIGKILL)
 
 
 def test_one_that_was_attached_once_is_not_kept(path):
