@@ -1,6 +1,7 @@
 """Fixtures of the integration tests."""
 
 import os
+import signal
 import subprocess
 
 import pytest
@@ -15,6 +16,10 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    # In the background of a script they are ignored, and stay so over exec.
+    for signo in (signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(signo) == signal.SIG_IGN:
+            signal.signal(signo, signal.SIG_DFL)
     config.addinivalue_line("markers", "long: minutes, only with --long")
 
 

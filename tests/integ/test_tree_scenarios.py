@@ -39,8 +39,9 @@ def jobs(daemon):
 
 @pytest.fixture
 def kbox(daemon):
+    # A job starts where we are, and this folder may be ours alone.
     return lambda *args: call(KBOX, "kbox", "--socket", daemon.rest_sock,
-                              *args)
+                              *args, cwd="/")
 
 
 class Shell(Sitting):
