@@ -124,7 +124,7 @@ static const struct kbox_option run_options[] = {
 	{ OPT_ENV, "env", 'e', "NAME=VALUE",
 	    "for its environment; may be repeated" },
 	{ OPT_LIMIT, "timeout", '\0', "TIME",
-	    "end it after that: 90s, 30m, 12h" },
+	    "end it after that (143): 90s, 30m, 12h" },
 	{ OPT_GRACE, "grace", '\0', "TIME",
 	    "to end, before SIGKILL does it; 5s, at most 1h" },
 	{ OPT_SESSION, "session", '\0', "ID",
@@ -144,7 +144,7 @@ static const struct kbox_option ps_options[] = {
 
 static const struct kbox_option kill_options[] = {
 	{ OPT_SIGNAL, "signal", 's', "SIGNAL",
-	    "only send this, once: HUP, USR1, 10" },
+	    "send only this, once: HUP, USR1, 10; TERM ends it" },
 	{ OPT_GRACE, "grace", '\0', "TIME",
 	    "how long they may take, then SIGKILL; 5s, at most 1h" },
 	{ OPT_NOW, "now", '9', NULL, "SIGKILL at once" },
@@ -309,7 +309,7 @@ static const struct kbox_command commands[] = {
 	    .summary = "check a .k8shell file (needs the API server)",
 	    .options = validate_options, .run = kbox_validate },
 	{ .name = "shutdown", .usage = "",
-	    .summary = "stop this workspace (needs the API server)",
+	    .summary = "stop a standalone daemon; elsewhere by the API server",
 	    .options = shutdown_options, .run = kbox_shutdown },
 	{ .name = "passwd", .usage = "",
 	    .summary = "change your password (needs the API server)",
