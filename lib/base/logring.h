@@ -68,7 +68,7 @@ void	 logring_add(struct logring *r, int64_t time_ms,
  * newest + 1 if none is. */
 int64_t	 logring_newest(const struct logring *r);
 int64_t	 logring_oldest(const struct logring *r);
-size_t	 logring_bytes(const struct logring *r);	/* allocated for lines */
+size_t	 logring_bytes(const struct logring *r);	/* allocated */
 
 /*
  * Calls fn for matching lines with after < id <= last, oldest first, until fn

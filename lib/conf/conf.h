@@ -27,7 +27,7 @@ enum conf_switch { CONF_UNSET, CONF_OFF, CONF_ON };
 
 struct conf_grpc {
 	uint16_t port;
-	enum conf_switch enable_tls;	/* plaintext has to be asked for (T31) */
+	enum conf_switch enable_tls;	/* no default (T31) */
 	char	*cert_file, *key_file;		/* "" if unset, never NULL */
 	int64_t	 cert_reload_delay_ns;		/* > 0: "0s" is read as 2 s */
 	bool	 auth_enabled;

@@ -107,9 +107,10 @@ bool	 http1_lists(const struct http1 *h, const char *name,
 bool	 http1_keep_alive(const struct http1 *h);
 
 /*
- * Writer (http1_out.c): request line with Host, then fields, then the empty line.  host as
- * it stands in a URL, with brackets and port.  Text that could end a line or
- * start a second request is refused: 0, -EINVAL, -ENOBUFS, -ENOMEM.
+ * Writer (http1_out.c): request line with Host, then fields, then the empty
+ * line.  host as it stands in a URL, with brackets and port.  Text that could
+ * end a line or start a second request is refused: 0, -EINVAL, -ENOBUFS,
+ * -ENOMEM.
  */
 int	 http1_put_request(struct buf *out, const char *method,
 	    const char *target, const char *host);

@@ -2,9 +2,10 @@
  * ask - a question that may take for ever, asked by a forked child.
  *
  * The child gives its answer through a pipe and ends; whoever waits for it
- * gets the bytes, in time with -ETIMEDOUT those there are.  A child the kernel holds on to (a
- * file server that is gone) is killed but may stay: as long as it does, the
- * same ask refuses the next question, so that never more than one is stuck.
+ * gets the bytes, or at the deadline -ETIMEDOUT and those that came until
+ * then.  A child the kernel holds on to (a file server that is gone) is killed
+ * but may stay: as long as it does, the same ask refuses the next question, so
+ * that never more than one is stuck.
  *
  * The child keeps no descriptor but the pipe; 0 to 2 lead nowhere.  It still
  * has our ids: a question about a user's things drops them itself.

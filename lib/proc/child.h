@@ -56,7 +56,7 @@ struct child_spec {
 	bool		 strict_cwd;		/* cwd or nothing: no "/" */
 	const struct rlimit *nofile;		/* RLIMIT_NOFILE; NULL: ours */
 	uint64_t	 mark;			/* mark.h; 0: none */
-	const struct cgjob *cgroup;		/* entered if it can be; or NULL */
+	const struct cgjob *cgroup;		/* entered if possible */
 	/* What has shim_main(), to run below: see shim.h, it costs a second
 	 * fork.  NULL: without a shim. */
 	const char	*shim;

@@ -161,7 +161,7 @@ void	 rest_more(struct rest_conn *c);
 void	 rest_resume(struct rest_conn *c);
 /* Nothing is read until rest_resume(). */
 void	 rest_pause(struct rest_conn *c);
-bool	 rest_hung_up(const struct rest_conn *c);	/* though not all read */
+bool	 rest_hung_up(const struct rest_conn *c);	/* not all read */
 void	 rest_end(struct rest_conn *c);
 
 /*

@@ -49,7 +49,7 @@ struct svc {
 	struct monitor		*monitor;
 	struct rlimit		 nofile;	/* of children (T28) */
 	struct svc_rate		 rate;
-	uint32_t		 starting, starting_max; /* forked, no exec yet */
+	uint32_t		 starting, starting_max; /* before exec */
 };
 
 /* Takes one start; false: over the rate, or too many still starting. */

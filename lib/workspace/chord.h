@@ -19,7 +19,7 @@
 /* Zeroed memory is ready. */
 struct chord {
 	bool	held;		/* a Ctrl+A that waits for its key */
-	bool	found;		/* the chord was there; what followed is dropped */
+	bool	found;		/* what followed the chord is dropped */
 };
 
 /* Nothing of the chord is, or can be, in these bytes: they pass as they are. */

@@ -31,7 +31,7 @@ struct job {
 	int		 exit_code, signo;
 	int64_t		 start_ms, end_ms;
 	uint32_t	 timeout_ms, grace_ms;
-	uint64_t	 oom_kills;		/* jobs_oom_kills() at its start */
+	uint64_t	 oom_kills;		/* at its start */
 
 	/*
 	 * task: until the program is collected and nobody is left.  If the

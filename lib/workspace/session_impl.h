@@ -38,7 +38,7 @@ struct session {
 	char			*shell;		/* path, once it runs */
 	bool			 keep;		/* losing the client detaches */
 	bool			 expected;	/* nobody has attached yet */
-	bool			 lingers;	/* ENDED, and its output is kept */
+	bool			 lingers;	/* ENDED, output kept */
 	bool			 input_rest;	/* no limit any more */
 	struct chord		 chord;
 	struct loop_timer	 chord_timer;	/* a lone Ctrl+A */
@@ -70,7 +70,7 @@ struct sessions {
 	void		(*on_end)(void *arg, const char *id);	/* or NULL */
 	void		*on_end_arg;
 	size_t		 nlingering;		/* of them */
-	bool		 stopping;		/* nobody will attach any more */
+	bool		 stopping;		/* nobody attaches now */
 };
 
 /* Runs, or is about to. */

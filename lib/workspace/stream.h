@@ -31,7 +31,7 @@ struct stream {
 	uint64_t	 bytes_in, bytes_out;	/* in: client to process */
 	int64_t		 created;		/* wall clock, seconds */
 	bool		 detached;		/* a shell without a client */
-	uint64_t	 expires_ms;		/* then; as loop_now(), 0: never */
+	uint64_t	 expires_ms;		/* loop_now(); 0: never */
 	struct stream	*next, **prevp;
 	struct streams	*owner;			/* NULL: not listed */
 };
