@@ -20,6 +20,7 @@ import threading
 import time
 
 import grpc
+import pytest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.join(ROOT, "build")
@@ -104,6 +105,14 @@ def processes(uid=None, session=None):
             continue
         found.append(int(name))
     return found
+
+
+def need_user_namespaces():
+    """Not below chroot(2), nor where an administrator forbids them."""
+    r = subprocess.run(["unshare", "--user", "true"], capture_output=True,
+                       text=True, user=UID if os.geteuid() == 0 else None)
+    if r.returncode != 0:
+        pytest.skip("no user namespaces: " + r.stderr.strip())
 
 
 def zombies_of(pid):

@@ -224,6 +224,7 @@ def parent_of(pid):
 
 def test_T23_another_pid_namespace_is_never_touched(daemon, mark):
     """Process 1 of a container whose parent is gone is a child of ours."""
+    harness.need_user_namespaces()
     m = mark()
     leave(daemon, "unshare --user --map-root-user --pid --fork " + m.sleeper())
     harness.eventually(m.pids, "it runs")
