@@ -159,8 +159,7 @@ class Jobs:
             return self.refuse_start
         job = Job(self, body)
         self.list.insert(0, job)
-        threading.Thread(target=self.script, args=(job,),
-                         daemon=True).start()
+        self.fake.start_thread(self.script, job)
         if not body.get("attached"):
             return 201, job.record
         self._stream(conn, job, True, {})
@@ -217,7 +216,7 @@ class Jobs:
                          "groups": []}
         if job.ended:
             return 500, "exited before ready, status %d" % \
-                job.record["exit_code"]
+                job.record.get("exit_code", -1)
         return 408, "not yet"
 
     def _stream(self, conn, job, follow, asked):

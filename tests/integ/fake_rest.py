@@ -140,8 +140,18 @@ class Fake:
                 conn, _ = self.listener.accept()
             except OSError:
                 return
-            threading.Thread(target=self._serve, args=(conn,),
-                             daemon=True).start()
+            self.start_thread(self._serve, conn)
+
+    def start_thread(self, target, *args):
+        """A thread, even where the machine has none left just now: if we
+        gave up here, nobody would be answered any more."""
+        while not self.closing:
+            try:
+                threading.Thread(target=target, args=args,
+                                 daemon=True).start()
+                return
+            except RuntimeError:
+                time.sleep(0.05)
 
     def _serve(self, conn):
         with conn:
@@ -162,7 +172,10 @@ class Fake:
         method, target, _ = lines[0].split(" ")
         fields = dict(line.lower().split(": ", 1) for line in lines[1:])
         while len(body) < int(fields.get("content-length", 0)):
-            body += conn.recv(65536)
+            piece = conn.recv(65536)
+            if not piece:
+                return
+            body += piece
         path, _, query = target.partition("?")
         asked = dict(p.partition("=")[::2] for p in query.split("&") if p)
         parsed = json.loads(body) if body else None
