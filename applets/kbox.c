@@ -248,14 +248,15 @@ static const struct kbox_command commands[] = {
 	    .text = "Those that run, or have left processes behind; with ID "
 	    "everything about one.",
 	    .options = ps_options, .run = kbox_ps },
-	{ .name = "wait", .usage = "ID", .min_words = 1, .max_words = 1,
-	    .summary = "wait until a job has ended, or is ready",
+	{ .name = "wait", .usage = "ID...", .min_words = 1, .max_words = MANY,
+	    .summary = "wait until jobs have ended, or one is ready",
 	    .text = "  kbox wait build\n"
+	    "  kbox wait lint unit docs --timeout 10m\n"
 	    "  kbox wait web --port 8080 --http /health --timeout 30s\n"
 	    "  kbox wait db --log 'ready to accept connections'\n\n"
 	    "exit status:\n"
-	    "  the job's own; with --log, --regex or --port 0: it is so, "
-	    "1: it ended before\n"
+	    "  the job's own, of several the last one's; with --log, --regex "
+	    "or --port\n  0: it is so, 1: it ended before\n"
 	    "  124  --timeout is over\n"
 	    "  125  kbox itself failed: usage, no such job, no daemon",
 	    .options = wait_options, .of_job = true, .run = kbox_wait },

@@ -164,6 +164,7 @@ struct kbox_request {
 	const struct kbox_wake *wake;	/* while reading, or NULL */
 };
 
+int64_t	 kbox_clock(void);		/* ms; nobody sets it */
 /* Non-blocking socket; or -1 after a message, unless quiet. */
 int	 kbox_connect(struct kbox *k, bool quiet);
 /*

@@ -100,8 +100,8 @@ kbox_connect(struct kbox *k, bool quiet)
 
 /* ---- one request ---- */
 
-static int64_t
-monotonic_ms(void)
+int64_t
+kbox_clock(void)
 {
 	struct timespec	ts;
 
@@ -114,7 +114,7 @@ static int
 wait_for(int fd, short events, int64_t end_ms)
 {
 	struct pollfd	p = { .fd = fd, .events = events };
-	int64_t		left = end_ms - monotonic_ms();
+	int64_t		left = end_ms - kbox_clock();
 	int		r;
 
 	if (end_ms >= 0 && left <= 0)
@@ -133,7 +133,7 @@ wait_in(int fd, const struct kbox_wake *wake, int64_t end_ms)
 		{ .fd = fd, .events = POLLIN },
 		{ .fd = wake->fd, .events = wake->events }
 	};
-	int64_t		left = end_ms - monotonic_ms();
+	int64_t		left = end_ms - kbox_clock();
 	int		r;
 
 	if (end_ms >= 0 && left <= 0)
@@ -170,7 +170,7 @@ send_all(int fd, const uint8_t *p, size_t n, int64_t end_ms)
 int
 kbox_send(struct kbox *k, int fd, const void *p, size_t n)
 {
-	return send_all(fd, p, n, monotonic_ms() + k->timeout_ms);
+	return send_all(fd, p, n, kbox_clock() + k->timeout_ms);
 }
 
 static int
@@ -303,7 +303,7 @@ kbox_call(struct kbox *k, const struct kbox_request *q, struct kbox_answer *a)
 	if ((fd = kbox_connect(k, q->quiet)) < 0)
 		return KBOX_NO_DAEMON;
 	rd.fd = fd;
-	rd.end_ms = monotonic_ms() + k->timeout_ms;
+	rd.end_ms = kbox_clock() + k->timeout_ms;
 	http1_init_response(&rd.http, q->piece != NULL ? STREAM_MAX :
 	    BODY_MAX);
 	buf_init(&rd.in, READ_MAX * 2);

@@ -1,5 +1,5 @@
 /*
- * wait: until a job has ended, has said something, or listens.
+ * wait: until jobs have ended, or one has said something, or listens.
  */
 #include <limits.h>
 #include <string.h>
@@ -14,6 +14,7 @@ struct waiting {
 	struct kbox	*k;
 	const char	*id;
 	int64_t		 limit_ms;	/* -1: none */
+	int64_t		 left_ms;	/* of it */
 };
 
 /* 408: it is not so yet. */
@@ -43,8 +44,9 @@ status_of(const struct waiting *w, const struct value *v)
 	return code < 0 ? KBOX_OWN : KBOX_EXACT(code & 0xff);
 }
 
+/* KBOX_OK, and its status; else our own, after a message. */
 static int
-wait_for_end(const struct waiting *w)
+wait_for_end(const struct waiting *w, int *status)
 {
 	struct kbox		*k = w->k;
 	struct kbox_request	 q = { .method = "GET", .quiet = true };
@@ -55,7 +57,7 @@ wait_for_end(const struct waiting *w)
 
 	if (w->limit_ms >= 0)
 		limit = kbox_printf(k, "/wait?timeout_ms=%lld",
-		    (long long)w->limit_ms);
+		    (long long)w->left_ms);
 	if ((q.target = kbox_route(k, "jobs", w->id, limit)) == NULL)
 		return KBOX_OWN;
 	r = kbox_call(k, &q, &a);
@@ -70,7 +72,27 @@ wait_for_end(const struct waiting *w)
 		return KBOX_OWN;
 	if (k->values[OPT_JSON] != NULL)
 		(void)value_print_answer(k, &a);
-	return status_of(w, v);
+	*status = status_of(w, v);
+	return KBOX_OK;
+}
+
+/* The limit is for all of them; the status that of the last. */
+static int
+wait_for_all(struct waiting *w, const char *const *ids)
+{
+	int64_t	end_ms = kbox_clock() + w->limit_ms;
+	int	r = KBOX_OK, status = KBOX_OK;
+	size_t	i;
+
+	w->left_ms = w->limit_ms;
+	for (i = 0; i < w->k->nwords && r == KBOX_OK; i++) {
+		w->id = ids[i];
+		r = wait_for_end(w, &status);
+		w->left_ms = end_ms - kbox_clock();
+		if (w->left_ms < 0)
+			w->left_ms = 0;
+	}
+	return r != KBOX_OK ? r : status;
 }
 
 /* ---- until it is ready ---- */
@@ -178,9 +200,19 @@ wait_for_ready(const struct waiting *w)
 	return KBOX_EXACT(KBOX_FAILED);
 }
 
+static bool
+is_for_ready(const struct kbox *k)
+{
+	return k->values[OPT_LOG] != NULL || k->values[OPT_REGEX] != NULL ||
+	    k->values[OPT_PORT] != NULL;
+}
+
 static int
 check_options(struct kbox *k)
 {
+	if (is_for_ready(k) && k->nwords > 1)
+		return kbox_fail(k, KBOX_USAGE,
+		    "--log, --regex and --port are for one job");
 	if ((k->values[OPT_LOG] != NULL) + (k->values[OPT_REGEX] != NULL) +
 	    (k->values[OPT_PORT] != NULL) > 1)
 		return kbox_fail(k, KBOX_USAGE,
@@ -197,6 +229,8 @@ kbox_wait(struct kbox *k)
 {
 	struct waiting	 w = { .k = k, .limit_ms = -1 };
 	const char	*limit = k->values[OPT_LIMIT];
+	const char	**ids = kbox_alloc(k, k->nwords * sizeof *ids);
+	size_t		 i;
 	int		 r;
 
 	if ((r = check_options(k)) != 0)
@@ -205,13 +239,14 @@ kbox_wait(struct kbox *k)
 	    w.limit_ms > INT32_MAX - SPARE_MS))
 		return kbox_fail(k, KBOX_USAGE, "--timeout is a duration such "
 		    "as 90s, 30m or 12h, not \"%s\"", limit);
-	r = kbox_job_find(k, k->words[0], KBOX_JOBS_LIVE, &w.id);
-	if (r != KBOX_OK)
-		return r;
+	for (i = 0; i < k->nwords; i++)
+		if ((r = kbox_job_find(k, k->words[i], KBOX_JOBS_LIVE,
+		    &ids[i])) != KBOX_OK)
+			return r;
 	k->timeout_ms = w.limit_ms >= 0 ? (uint32_t)w.limit_ms + SPARE_MS :
 	    INT32_MAX;
-	if (k->values[OPT_LOG] != NULL || k->values[OPT_REGEX] != NULL ||
-	    k->values[OPT_PORT] != NULL)
-		return wait_for_ready(&w);
-	return wait_for_end(&w);
+	if (!is_for_ready(k))
+		return wait_for_all(&w, ids);
+	w.id = ids[0];
+	return wait_for_ready(&w);
 }

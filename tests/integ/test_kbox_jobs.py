@@ -730,6 +730,36 @@ def test_wait_waits(popen, fake):
     assert p.wait(harness.DEADLINE) == 9
 
 
+def test_wait_for_several_ends_as_the_last_one(kbox, fake, popen):
+    done("lint", fake.jobs, 3)
+    unit = fake.jobs.add("unit")
+    done("docs", fake.jobs, 5)
+    p = popen("wait", "lint", "unit", "docs", "--json")
+    harness.eventually(lambda: [r for r in fake.requests if
+                                r.endswith("/unit/wait")], "the question")
+    assert p.poll() is None
+    unit.exit(4)
+    assert p.wait(harness.DEADLINE) == 5
+    assert [json.loads(s)["id"] for s in re.split(
+        r"(?<=^})\n", p.stdout.read(), flags=re.M) if s] == \
+        ["lint", "unit", "docs"]
+
+
+def test_wait_for_several_has_one_limit(kbox, fake):
+    for id in "slow", "other":
+        fake.jobs.add(id)
+    done("build", fake.jobs, 3)
+    bad(kbox("wait", "build", "slow", "other", "--timeout", "0.2"), TOO_LATE,
+        "slow has not ended within 0.2 s")
+    waits = [r for r in fake.requests if "/wait" in r]
+    assert waits[0].endswith("/build/wait?timeout_ms=200")
+    assert 0 <= int(waits[1].partition("=")[2]) <= 200 and len(waits) == 2
+    bad(kbox("wait", "build", "nobody"), OWN, 'no job "nobody"')
+    assert len([r for r in fake.requests if "/wait" in r]) == 2
+    for option in "--log", "--regex", "--port":
+        bad(kbox("wait", "build", "slow", option, "1"), OWN, "for one job")
+
+
 def test_wait_gives_up_in_time_with_124(kbox, fake):
     fake.jobs.add("build")
     bad(kbox("wait", "build", "--timeout", "0.2"), TOO_LATE,
@@ -915,6 +945,7 @@ def test_completion_knows_jobs(kbox, fake):
                                           "sh-web-2"]
     assert complete(kbox, "rm", "") == ["left", "big", "build"]
     assert complete(kbox, "wait", "") == ["left", "web"]
+    assert complete(kbox, "wait", "web", "l") == ["left"]
     assert complete(kbox, "logs", "b") == ["big", "build"]
     assert complete(kbox, "ps", "-a", "w") == ["web"]
     assert complete(kbox, "ps", "--status", "f") == ["failed"]
