@@ -5,7 +5,7 @@
  * The daemon says where its oldest event begins in all that the job has said;
  * the file has the same bytes in the same order.  It begins anew every
  * JOBFILE_SIZE_MAX bytes, so its length and how much was said until now tell
- * where it stands.
+ * where it stands: as long as the two are of the same moment.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,14 +23,18 @@
 
 #define PIECE		(64u * 1024)
 #define OPEN_TRIES	3		/* it may be begun anew meanwhile */
+#define FIND_TRIES	5
 #define LATE_MS		50		/* what was said is still on its way */
 #define LATE_MAX_MS	2000
+/* The same in bytes, with room for what the kernel has on its way. */
+#define LATE_MAX	(4u * JOBFILE_QUEUE_MAX)
 
 struct logfile {
 	const char	*path;
 	int		 older, newer;	/* -1: none */
 	uint64_t	 base;		/* where newer begins */
 	size_t		 size;		/* of newer, when opened */
+	bool		 lost;		/* what comes next is overwritten */
 };
 
 /* ---- which files there are ---- */
@@ -81,6 +85,12 @@ open_both(struct kbox *k, struct logfile *f)
 	return f->newer != -1 && a.st_size <= JOBFILE_SIZE_MAX;
 }
 
+static bool
+are_same(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
 static const struct value *
 ask(struct kbox *k, const char *id)
 {
@@ -92,42 +102,79 @@ ask(struct kbox *k, const char *id)
 	    value_parse(k, &a) : NULL;
 }
 
-/* What was said is asked for last: then the file can't have more. */
+/*
+ * Where newer begins, of what had been said some time between its opening and
+ * now.  It is at its path still, so it was all that time: then the file had at
+ * least f->size bytes, and at most those it has now and those that are late.
+ * False unless only one beginning fits.
+ */
+static bool
+place(struct logfile *f, uint64_t said)
+{
+	struct stat	now, there;
+	uint64_t	size;
+
+	if (fstat(f->newer, &now) == -1 || lstat(f->path, &there) == -1 ||
+	    !are_same(&now, &there))
+		return false;
+	size = (uint64_t)now.st_size;
+	if (said < f->size || size < f->size || size > JOBFILE_SIZE_MAX ||
+	    size - f->size + LATE_MAX >= JOBFILE_SIZE_MAX)
+		return false;
+	f->base = (said - f->size) / JOBFILE_SIZE_MAX * JOBFILE_SIZE_MAX;
+	return said <= f->base + size + LATE_MAX;
+}
+
 static bool
 find(struct kbox *k, const char *id, struct logfile *f)
 {
 	const struct value	*v = ask(k, id);
-	uint64_t		 said;
+	int			 tries;
 
 	*f = (struct logfile){ .path = value_text(v, "log_file"),
 	    .older = -1, .newer = -1 };
-	if (f->path[0] == '\0' || !open_both(k, f) ||
-	    (v = ask(k, id)) == NULL)
+	if (f->path[0] == '\0')
 		return false;
-	if ((said = value_count(v, "bytes_out")) < f->size)
-		return false;		/* it is not what we think */
-	f->base = (said - f->size) / JOBFILE_SIZE_MAX * JOBFILE_SIZE_MAX;
-	if (f->base == 0 && f->older != -1) {
-		close(f->older);
-		f->older = -1;
+	for (tries = 0; v != NULL && tries < FIND_TRIES; tries++) {
+		if (open_both(k, f) && (v = ask(k, id)) != NULL &&
+		    place(f, value_count(v, "bytes_out"))) {
+			if (f->base == 0 && f->older != -1) {
+				close(f->older);	/* an earlier job's */
+				f->older = -1;
+			}
+			return true;
+		}
+		close_both(f);
 	}
-	return true;
+	return false;
 }
 
 /* ---- what is in them ---- */
 
-/* The file is full: the next one, if it is there and ours is just before. */
+static bool
+is_same(int a, int b)
+{
+	struct stat	sa, sb;
+
+	return fstat(a, &sa) == 0 && fstat(b, &sb) == 0 && are_same(&sa, &sb);
+}
+
+/*
+ * The file is full: the next one, if it is there and ours is just before.
+ * Neither of the two is ours if it was begun anew twice.
+ */
 static bool
 go_on(struct kbox *k, struct logfile *f)
 {
 	struct logfile	next = { .path = f->path };
-	struct stat	ours, before;
 
-	if (!open_both(k, &next) || next.older == -1 ||
-	    fstat(f->newer, &ours) == -1 ||
-	    fstat(next.older, &before) == -1 ||
-	    ours.st_ino != before.st_ino) {
+	if (!open_both(k, &next) || is_same(next.newer, f->newer)) {
 		close_both(&next);
+		return false;
+	}
+	if (!is_same(next.older, f->newer)) {
+		close_both(&next);
+		f->lost = true;
 		return false;
 	}
 	close_both(f);

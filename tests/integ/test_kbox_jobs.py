@@ -888,6 +888,131 @@ def test_logs_say_what_is_forgotten(kbox, fake):
     assert "before event 812 is forgotten" in r.stderr
 
 
+FILE_MAX = 10 << 20
+
+
+def said(first, end):
+    """These bytes of what a job has said: every 8 tell where they are."""
+    return b"".join(b"%07d\n" % i for i in range(first // 8, end // 8))
+
+
+def write_file(path, first, end):
+    with open(path, "wb") as f:
+        f.write(said(first, end))
+
+
+class Logged:
+    """A job with a log file, of which the daemon remembers "tail\\n"."""
+
+    def __init__(self, fake, folder, offset):
+        self.path = str(folder / "big.log")
+        self.job = fake.jobs.add("big", log_file=self.path)
+        self.job.events[0] = {"type": "truncated", "first": 812,
+                              "offset": offset}
+        self.job.out("tail\n")
+        self.job.exit(0)
+        self.asked = 0
+        fake.replies["GET %s/big" % JOBS] = self.answer
+        self.on_ask = {}
+        self.first = self.end = 0
+
+    def write(self, first, end):
+        write_file(self.path, first, end)
+        self.first, self.end = first, end
+
+    def rotate(self, end):
+        """It goes on to say all until `end`, in files that begin anew."""
+        while end > self.first + FILE_MAX:
+            self.write(self.first, self.first + FILE_MAX)
+            os.rename(self.path, self.path + ".1")
+            self.first += FILE_MAX
+            self.write(self.first, self.first)
+        self.write(self.first, end)
+
+    def answer(self, _):
+        self.asked += 1
+        self.on_ask.get(self.asked, lambda: None)()
+        return 200, dict(self.job.record, bytes_out=self.end)
+
+    def read(self, argv):
+        r = subprocess.run(argv, capture_output=True, env=environment(),
+                           stdin=subprocess.DEVNULL, timeout=harness.DEADLINE)
+        return r.returncode, r.stdout, r.stderr.decode()
+
+
+@pytest.fixture
+def logged(fake, tmp_path):  # noqa: F811
+    return lambda offset: Logged(fake, tmp_path, offset)
+
+
+@pytest.fixture
+def logs_big(binary, fake):  # noqa: F811
+    return [binary, "--socket", fake.path, "logs", "big"]
+
+
+@pytest.mark.parametrize("grown", [12, 14, 15, 19])
+def test_logs_file_begun_anew_while_it_is_opened(logged, logs_big, grown):
+    """Between its opening and what had been said by then."""
+    big = logged(11 << 20)
+    big.write(0, 4 << 20)
+    big.on_ask[2] = lambda: big.rotate(grown << 20)
+    assert big.read(logs_big) == (0, said(0, 11 << 20) + b"tail\n", "")
+
+
+def test_logs_file_that_grows_while_it_is_opened(logged, logs_big):
+    """The bytes that came since have to be counted as such."""
+    big = logged(3 << 20)
+    big.write(0, 1 << 20)
+
+    def grow():
+        with open(big.path, "ab") as f:
+            f.write(said(big.end, 8 << 20))
+        big.end = 8 << 20
+    big.on_ask[2] = grow
+    assert big.read(logs_big) == (0, said(0, 3 << 20) + b"tail\n", "")
+
+
+def test_logs_file_too_fast_to_be_sure_of_is_not_printed(logged, logs_big):
+    big = logged(11 << 20)
+    big.write(0, 4 << 20)
+
+    def again():
+        os.rename(big.path, big.path + ".1")
+        write_file(big.path, 0, 4 << 20)
+        big.end += FILE_MAX
+    for i in range(1, 50):
+        big.on_ask[i] = again
+    code, out, err = big.read(logs_big)
+    assert (code, out) == (0, b"tail\n")
+    assert "before event 812 is forgotten" in err
+    assert "the log file has more" in err and big.asked < 20
+
+
+def test_logs_file_that_is_not_all_there_is_not_guessed(logged, logs_big):
+    """Somebody has cut it: where it begins can't be told."""
+    big = logged(9 << 20)
+    big.write(0, 1 << 20)
+    big.end = 9 << 20
+    code, out, err = big.read(logs_big)
+    assert (code, out) == (0, b"tail\n") and "is forgotten" in err
+
+
+def test_logs_file_begun_anew_twice_while_it_is_read(logged, logs_big):
+    big = logged(11 << 20)
+    big.write(0, FILE_MAX)
+    big.end = 11 << 20
+    p = subprocess.Popen(logs_big, stdout=subprocess.PIPE, bufsize=0,
+                         stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
+                         env=environment())
+    first = p.stdout.read(8)                # it is opened, and read
+    os.rename(big.path, big.path + ".0")
+    write_file(big.path + ".1", FILE_MAX, 2 * FILE_MAX)
+    write_file(big.path, 2 * FILE_MAX, 2 * FILE_MAX + 8)
+    out, err = p.communicate(timeout=harness.DEADLINE)
+    assert first + out == said(0, FILE_MAX) + b"tail\n"
+    assert b"%d bytes that came before" % (1 << 20) in err
+
+
 def test_logs_of_a_job_and_of_the_daemon_have_their_options(kbox, fake):
     fake.jobs.add("build")
     bad(kbox("logs", "build", "-l", "warn"), USAGE, "the daemon's log")
