@@ -62,8 +62,9 @@ struct kbox_feed {
 	struct kbox_wake wake;
 	int64_t		 since_ns;	/* older output is left out */
 	bool		 inside[3];	/* a line, of this descriptor */
-	const char	*file_of;	/* a job whose log file has what was
-					 * forgotten, all of it wanted */
+	const char	*id;		/* NULL: not known before it starts */
+	bool		 whole;		/* what was forgotten is wanted, too:
+					 * from its log file */
 	uint64_t	 at;		/* bytes of output so far */
 	struct buf	 line;		/* begun, not ended */
 	bool		 ended;		/* the last event has come */
@@ -88,17 +89,21 @@ struct kbox_copy {
 	/* False: no more of it. */
 	bool		 (*put)(void *arg, const char *p, size_t n);
 	void		*arg;
+	const struct kbox_wake *wake;	/* while it waits for what is late */
 	uint64_t	 at, to;	/* of all bytes that the job said */
 	uint64_t	 missing;	/* they are not kept any more */
-	bool		 stopped;	/* put said so */
-	const char	*path;		/* kbox_joblog_forgotten(): of the file */
+	bool		 stopped;	/* put or wake said so */
+	const char	*path;		/* of a forgotten one: the file */
 };
 
 /*
  * The bytes from c->at to c->to of what job id said, from its log file; c->at
- * is then the first that is not there.  False: there is no such file.
+ * is then the first that is not there.  False, and nothing is put: there is no
+ * such file, or it is written so fast that nobody can say what is in it.
  */
 bool	 kbox_joblog_copy(struct kbox *k, const char *id, struct kbox_copy *c);
+/* Whether the daemon knows a log file of it. */
+bool	 kbox_joblog_is_kept(struct kbox *k, const char *id);
 /* All of the log file in our home of a job the daemon has forgotten. */
 bool	 kbox_joblog_forgotten(struct kbox *k, const char *id,
 	    struct kbox_copy *c);

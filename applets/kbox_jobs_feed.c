@@ -28,6 +28,12 @@ on_wake(void *arg)
 	return !f->stopped;
 }
 
+static struct kbox_wake
+wake_of(struct kbox_feed *f)
+{
+	return (struct kbox_wake){ f->wake.fd, f->wake.events, on_wake, f };
+}
+
 /* ---- our output ---- */
 
 /* Room in fd; false if there never will be any. */
@@ -144,16 +150,18 @@ put_piece(void *arg, const char *p, size_t n)
 static bool
 on_truncated(struct kbox_feed *f, const struct value *v)
 {
-	struct kbox_copy	c = { .put = put_piece, .arg = f, .at = f->at,
-		.to = value_count(v, "offset") };
+	const struct kbox_wake	wake = wake_of(f);
+	struct kbox_copy	c = { .put = put_piece, .arg = f, .wake = &wake,
+		.at = f->at, .to = value_count(v, "offset") };
 
 	f->at = c.to;
-	if (f->file_of == NULL || value_get(v, "offset") == NULL ||
-	    !kbox_joblog_copy(f->k, f->file_of, &c)) {
+	if (!f->whole || value_get(v, "offset") == NULL ||
+	    !kbox_joblog_copy(f->k, f->id, &c)) {
 		(void)kbox_fail(f->k, 0, "what came before event %llu is "
 		    "forgotten", (unsigned long long)value_count(v, "first"));
-		kbox_hint("the log file has more; kbox ps ID says where it "
-		    "is");
+		if (f->id != NULL && kbox_joblog_is_kept(f->k, f->id))
+			kbox_hint("the log file has more; kbox ps ID says "
+			    "where it is");
 		return true;
 	}
 	if (!c.stopped && (c.missing += c.to - c.at) > 0)
@@ -242,9 +250,7 @@ int
 kbox_feed_run(struct kbox_feed *f, struct kbox_request *q,
     struct kbox_answer *a)
 {
-	const struct kbox_wake	wake = {
-		f->wake.fd, f->wake.events, on_wake, f
-	};
+	const struct kbox_wake	wake = wake_of(f);
 	int			r;
 
 	f->exit_code = -1;
@@ -371,7 +377,10 @@ wants_all(const struct kbox *k)
 static int
 show_file(struct kbox *k, struct kbox_feed *f)
 {
-	struct kbox_copy	c = { .put = put_piece, .arg = f };
+	const struct kbox_wake	wake = wake_of(f);
+	struct kbox_copy	c = {
+		.put = put_piece, .arg = f, .wake = &wake
+	};
 	int			r;
 
 	if (wants_all(k) && kbox_joblog_forgotten(k, k->words[0], &c)) {
@@ -405,7 +414,8 @@ kbox_job_logs(struct kbox *k)
 		return r;
 	if (id == NULL)
 		return show_file(k, &f);
-	f.file_of = wants_all(k) ? id : NULL;
+	f.id = id;
+	f.whole = wants_all(k);
 	query = kbox_printf(k, "/logs%s", query);
 	if ((q.target = kbox_route(k, "jobs", id, query)) == NULL)
 		return KBOX_USAGE;

@@ -202,6 +202,15 @@ read_at(struct kbox *k, struct logfile *f, uint64_t at, char *p, size_t n)
 	return r > 0 ? (size_t)r : 0;
 }
 
+/* What is missing may be late; false: nobody wants it any more. */
+static bool
+wait_late(const struct kbox_wake *wake)
+{
+	struct pollfd	p = { .fd = wake->fd, .events = wake->events };
+
+	return poll(&p, 1, LATE_MS) <= 0 || wake->fn(wake->arg);
+}
+
 static void
 copy(struct kbox *k, struct logfile *f, struct kbox_copy *c)
 {
@@ -209,18 +218,16 @@ copy(struct kbox *k, struct logfile *f, struct kbox_copy *c)
 	size_t	 n;
 	int	 waited = 0;
 
-	while (c->at < c->to && waited < LATE_MAX_MS) {
+	while (c->at < c->to && !f->lost && !c->stopped &&
+	    waited < LATE_MAX_MS) {
 		n = c->to - c->at < PIECE ? (size_t)(c->to - c->at) : PIECE;
 		if ((n = read_at(k, f, c->at, piece, n)) == 0) {
-			(void)poll(NULL, 0, LATE_MS);
+			c->stopped = !wait_late(c->wake);
 			waited += LATE_MS;
 			continue;
 		}
 		waited = 0;
-		if (!c->put(c->arg, piece, n)) {
-			c->stopped = true;
-			return;
-		}
+		c->stopped = !c->put(c->arg, piece, n);
 		c->at += n;
 	}
 }
@@ -243,6 +250,12 @@ kbox_joblog_copy(struct kbox *k, const char *id, struct kbox_copy *c)
 	copy(k, &f, c);
 	close_both(&f);
 	return true;
+}
+
+bool
+kbox_joblog_is_kept(struct kbox *k, const char *id)
+{
+	return value_text(ask(k, id), "log_file")[0] != '\0';
 }
 
 bool

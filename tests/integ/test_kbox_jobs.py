@@ -886,6 +886,11 @@ def test_logs_say_what_is_forgotten(kbox, fake):
     r = kbox("logs", "build")
     assert (r.returncode, r.stdout) == (OK, "tail\n")
     assert "before event 812 is forgotten" in r.stderr
+    assert "the log file has more" in r.stderr
+    job.record["log_file"] = ""
+    r = kbox("logs", "build")
+    assert "before event 812 is forgotten" in r.stderr
+    assert "log file" not in r.stderr
 
 
 FILE_MAX = 10 << 20
@@ -1011,6 +1016,21 @@ def test_logs_file_begun_anew_twice_while_it_is_read(logged, logs_big):
     out, err = p.communicate(timeout=harness.DEADLINE)
     assert first + out == said(0, FILE_MAX) + b"tail\n"
     assert b"%d bytes that came before" % (1 << 20) in err
+
+
+def test_logs_reader_that_goes_while_the_file_is_late(logged, logs_big):
+    """It ends then, and says nothing of what nobody wants any more."""
+    big = logged(1 << 20)
+    big.write(0, 8)
+    big.end = 1 << 20
+    p = subprocess.Popen(logs_big, stdout=subprocess.PIPE, bufsize=0,
+                         stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
+                         env=environment())
+    assert p.stdout.read(8) == said(0, 8)
+    p.stdout.close()
+    assert p.wait(harness.DEADLINE) == 128 + signal.SIGPIPE
+    assert p.stderr.read() == b""
+    p.stderr.close()
 
 
 def test_logs_of_a_job_and_of_the_daemon_have_their_options(kbox, fake):
