@@ -227,8 +227,8 @@ static const struct kbox_command commands[] = {
 	    .options = detach_options, .run = kbox_detach },
 	{ .name = "run", .usage = "COMMAND [ARGUMENT...]",
 	    .summary = "run a job, here or in the background",
-	    .text = "In front, what it writes is written here as it comes; "
-	    "its input is empty.\nCtrl-C interrupts it, again kills it, a "
+	    .text = "In the foreground its output is written here; its input "
+	    "is /dev/null.\nCtrl-C interrupts it, again kills it, a "
 	    "third time leaves it to the daemon to\nend. With -d it "
 	    "outlives this terminal and this session. One word is a "
 	    "command\nline for your shell, several are run as they "
