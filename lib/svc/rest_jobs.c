@@ -78,16 +78,30 @@ put_argv(struct json_out *o, const char *const *argv, bool all)
 	json_put_end(o, ']');
 }
 
+static bool
+too_long(const char *s, bool all)
+{
+	return !all && strlen(s) > LISTED_MAX;
+}
+
+/* A command is for eyes, which know it by its beginning.  A path that is cut
+ * is another path. */
 static void
-put_text(struct json_out *o, const char *name, const char *s, bool all)
+put_texts(struct json_out *o, const struct job_info *i, bool all)
 {
 	char	text[LISTED_MAX + 4];
+	bool	cut = too_long(i->command, all);
 
-	if (!all && strlen(s) > LISTED_MAX) {
-		(void)utf8_repair(s, LISTED_MAX, text, LISTED_MAX + 1);
-		s = text;
-	}
-	json_put_string(o, name, s);
+	if (cut)
+		(void)utf8_repair(i->command, LISTED_MAX, text,
+		    LISTED_MAX + 1);
+	json_put_string(o, "command", cut ? text : i->command);
+	if (cut)
+		json_put_bool(o, "cut", true);
+	if (i->argv != NULL)
+		put_argv(o, i->argv, all);
+	if (!too_long(i->cwd, all))
+		json_put_string(o, "cwd", i->cwd);
 }
 
 static void
@@ -111,10 +125,7 @@ put_job(struct json_out *o, const struct job *j, bool all)
 	jobs_time(i.end_ms, end);
 	json_put_object(o, NULL);
 	json_put_string(o, "id", i.id);
-	put_text(o, "command", i.command, all);
-	if (i.argv != NULL)
-		put_argv(o, i.argv, all);
-	put_text(o, "cwd", i.cwd, all);
+	put_texts(o, &i, all);
 	json_put_string(o, "session", i.session);
 	json_put_bool(o, "detached", i.detached);
 	json_put_string(o, "status", job_status_name(i.status));

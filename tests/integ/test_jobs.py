@@ -142,9 +142,24 @@ def test_a_full_list_of_the_longest_texts_fits(alone):
                            "a start that fails, not one too many")
     assert len(jobs.list()) == 64
     j = jobs.list()[0]
-    assert j["cwd"] == "/" + "\1" * 511 and len(j["command"]) == 512
+    assert len(j["command"]) == 512 and j["cut"] is True
     assert "argv" not in j
-    assert jobs.get(j["id"])["cwd"] == "/" + long
+    assert "cwd" not in j               # cut, it would be another folder
+    whole = jobs.get(j["id"])
+    assert whole["cwd"] == "/" + long and "cut" not in whole
+
+
+def test_the_list_has_what_is_just_short_enough(jobs):
+    def listed(n):
+        jobs.ask("POST", "", {"command": "#" * n, "cwd": "/" + "x" * (n - 1)})
+        return jobs.list()[0]
+
+    j = listed(512)
+    assert j["command"] == "#" * 512 and j["cwd"] == "/" + "x" * 511
+    assert "cut" not in j
+    j = listed(513)
+    assert j["command"] == "#" * 512 and j["cut"] is True
+    assert "cwd" not in j
 
 
 def test_a_live_id_is_taken_an_ended_one_is_free(jobs):
