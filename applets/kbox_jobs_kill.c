@@ -198,6 +198,17 @@ is_ending(const struct kbox *k)
 	    str_ieq(sig, "SIGTERM") || strcmp(sig, "15") == 0;
 }
 
+/* Nor does a daemon that is crowded wait. */
+static bool
+was_waited_for(const struct kbox *k, const struct value *v)
+{
+	const struct value	*list = value_get(v, "survivors");
+
+	return k->values[OPT_NO_WAIT] == NULL &&
+	    (value_get(v, "killed") == NULL || value_true(v, "killed") ||
+	    (list != NULL && list->kids != NULL));
+}
+
 static int
 show_killed(struct kbox *k, const struct target *t, const struct value *v)
 {
@@ -206,12 +217,12 @@ show_killed(struct kbox *k, const struct target *t, const struct value *v)
 
 	if (value_true(v, "already_exited"))
 		printf("%s had ended before%s\n", clean, t->left == 0 ? "" :
-		    k->values[OPT_NO_WAIT] != NULL || !is_ending(k) ?
+		    !was_waited_for(k, v) || !is_ending(k) ?
 		    "; what it has left is told" :
 		    "; what it had left has, now");
 	else if (!is_ending(k))
 		printf("%s: signal sent\n", clean);
-	else if (k->values[OPT_NO_WAIT] != NULL)
+	else if (!was_waited_for(k, v))
 		printf("%s is being ended\n", clean);
 	else if (code[0] != '\0')
 		printf("%s has ended, exit status %s%s\n", clean, code,
@@ -321,6 +332,8 @@ kill_all(const struct killing *x)
 	n = value_count(v, "killed");
 	printf("%llu job%s ended\n", (unsigned long long)n,
 	    n == 1 ? " has" : "s have");
+	if ((n = value_count(v, "pending")) > 0)
+		printf("%llu more: being ended\n", (unsigned long long)n);
 	return survivors(k, "", v);
 }
 

@@ -30,8 +30,10 @@ struct svc;
 /*
  * Followers, waiters and terminals do not count there: they stay for hours,
  * and whoever wants to end what they look at has to get in.  12 KiB each.
+ * Kills, and logs that are not followed, do only while half is free there.
  */
 #define REST_LASTING_MAX	128	/* more are answered 503 */
+#define REST_SLOW_MAX		(REST_CONNS_MAX / 2)
 #define REST_REFUSED_MAX	16	/* of those at once; more: closed */
 #define REST_BODY_MAX		(64u * 1024)
 #define REST_IDLE_MS		10000	/* to begin, and to end, a request */

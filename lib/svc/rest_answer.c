@@ -36,6 +36,7 @@ put_head(struct rest_conn *c, unsigned status, const char *type)
 	struct buf	*out = &c->head;
 	int		 r;
 
+	rest_conn_settle(c);
 	if ((r = http1_put_status(out, status)) < 0 ||
 	    (r = put_date(out)) < 0)
 		return r;
@@ -222,6 +223,8 @@ void
 rest_stream(struct rest_conn *c, const char *type,
     const struct rest_source *source, void *arg)
 {
+	bool	patient = rest_may_last(c);
+
 	c->source = source;
 	c->fn_arg = arg;
 	c->gone = NULL;
@@ -238,8 +241,10 @@ rest_stream(struct rest_conn *c, const char *type,
 	c->state = REST_STREAMING;
 	buf_finish(&c->answer);
 	buf_init(&c->answer, REST_PIECE_MAX);
-	/* Whoever reads a log at leisure may pause for as long as he likes. */
-	conn_set_times(c->conn, 0, UINT32_MAX);
+	/* Whoever reads a log at leisure may pause for as long as he likes,
+	 * unless he is in the way. */
+	if (patient)
+		conn_set_times(c->conn, 0, UINT32_MAX);
 	conn_kick(c->conn);
 }
 

@@ -44,6 +44,33 @@ rest_lasts(struct rest_conn *c)
 	return true;
 }
 
+bool
+rest_may_last(struct rest_conn *c)
+{
+	if (c->lasting || c->rest->nconns <= REST_SLOW_MAX)
+		return true;
+	if (c->rest->nlasting >= REST_LASTING_MAX)
+		return false;
+	set_lasting(c, true);
+	return true;
+}
+
+/*
+ * Who comes back from where the places do not count may not fill those that
+ * do.  So he takes one before he is told that he may stay; at the end of a
+ * stream, hours later, there may be none.
+ */
+void
+rest_conn_settle(struct rest_conn *c)
+{
+	if (!c->lasting)
+		return;
+	if (c->source != NULL || c->rest->nconns >= REST_SLOW_MAX)
+		c->keep = false;
+	if (c->keep)
+		set_lasting(c, false);
+}
+
 /* ---- the end ---- */
 
 static void
@@ -125,7 +152,6 @@ await_request(struct rest_conn *c)
 	c->keep = true;
 	c->full = false;
 	c->route = NULL;
-	set_lasting(c, false);
 	buf_finish(&c->body);
 	buf_finish(&c->answer);
 	buf_init(&c->answer, REST_ANSWER_MAX);
@@ -291,15 +317,11 @@ rest_conn_send(struct rest_conn *c)
 	conn_kick(c->conn);
 }
 
-/*
- * All of it is on its way: the next request, which may be here already.  Who
- * comes back from where the places do not count may not fill those that do.
- */
+/* All of it is on its way: the next request, which may be here already. */
 static void
 answered(struct rest_conn *c)
 {
-	if (!c->keep ||
-	    (c->lasting && c->rest->nconns >= REST_CONNS_MAX / 2)) {
+	if (!c->keep) {
 		finish(c);
 		return;
 	}

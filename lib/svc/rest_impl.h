@@ -83,7 +83,8 @@ struct rest_conn {
 	bool		 begun;		/* bytes of a request have arrived */
 	bool		 lasting;	/* counted there, not in nconns */
 	bool		 full;		/* the answer: later, perhaps */
-	bool		 keep;		/* another request may follow */
+	bool		 keep;		/* another request may follow; once
+					 * the head says so, it is not lasting */
 	bool		 eof;		/* the peer sends no more */
 	bool		 left;		/* unread bytes are in conn's buffer */
 	bool		 tail;		/* the end of a stream is still owed */
@@ -134,6 +135,11 @@ void	 rest_conn_send(struct rest_conn *c);	/* head and answer are set */
 /* Takes a place among REST_LASTING_MAX until c has been answered; false after
  * an answer.  For routes with REST_LASTS it is done. */
 bool	 rest_lasts(struct rest_conn *c);
+/* For who may not be refused: c may take its time, half of REST_CONNS_MAX
+ * being free or with a place as above.  False: neither, nothing is said. */
+bool	 rest_may_last(struct rest_conn *c);
+/* Before the head of an answer: settles whether it promises another. */
+void	 rest_conn_settle(struct rest_conn *c);
 
 /* rest.c: finds the route of c->http, or answers. */
 bool	 rest_find_route(struct rest_conn *c);

@@ -83,19 +83,18 @@ on_gone(void *arg)
 	free(w);
 }
 
+/* Where nobody can be let wait, nobody is; the job is ended in any case. */
 static void
 end_job(struct rest_conn *c, struct job *j, const struct jobs_kill_wish *wish,
     const char *who)
 {
-	struct killing_one	*w;
+	struct killing_one	*w = NULL;
 
-	if (!wish->wait) {
+	if (wish->wait && rest_may_last(c))
+		w = calloc(1, sizeof *w);
+	if (w == NULL) {
 		job_kill(j, wish->grace_ms, JOB_REASON_REQUESTED, who, NULL);
 		answer(c, j, job_terminal(j), NULL);
-		return;
-	}
-	if ((w = calloc(1, sizeof *w)) == NULL) {
-		rest_error(c, 503, "out of memory");
 		return;
 	}
 	w->conn = c;
@@ -171,6 +170,8 @@ tell(struct killing_all *a)
 	json_out_init(&o, &a->conn->answer);
 	json_put_object(&o, NULL);
 	json_put_int(&o, "killed", (int64_t)a->killed);
+	if (a->pending > 0)		/* not waited for */
+		json_put_int(&o, "pending", (int64_t)a->pending);
 	json_put_bool(&o, "unsure", a->left.unsure);
 	json_put_array(&o, "survivors");
 	put_survivors(&o, &a->left);
@@ -250,10 +251,10 @@ rest_jobs_kill(struct rest_conn *c)
 	a->grace_ms = wish.grace_ms;
 	jobs_each(c->rest->opt.svc->jobs, kill_one, a);
 	a->session = a->who = NULL;
-	if (a->n > 0) {
+	if (a->n > 0 && wish.wait && rest_may_last(c)) {
 		rest_wait(c, on_all_gone, a);
 		return;
 	}
 	tell(a);
-	free(a);
+	on_all_gone(a);
 }

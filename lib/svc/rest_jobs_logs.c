@@ -334,7 +334,7 @@ rest_job_logs(struct rest_conn *c)
 
 	if (j == NULL || (t = tail_new(c, j)) == NULL)
 		return;
-	if (!parse(c, t, &since, &lines)) {
+	if (!parse(c, t, &since, &lines) || (t->follow && !rest_lasts(c))) {
 		free(t);
 		return;
 	}

@@ -217,7 +217,7 @@ rest_logs(struct rest_conn *c)
 	t->task = (struct loop_task){ .fn = wake, .arg = t };
 	t->follower = (struct logring_follower){ .more = on_more,
 	    .end = on_end, .arg = t };
-	if (!parse(c, t, &nothing)) {
+	if (!parse(c, t, &nothing) || (t->follow && !rest_lasts(c))) {
 		free(t);
 		return;
 	}

@@ -206,5 +206,6 @@ rest_shell_end(struct rest_conn *c)
 	session_unexpect(ss);
 	session_hang_up(ss);
 	loop_timer_set(r->loop, &k->timer, loop_now(r->loop));
+	(void)rest_may_last(c);		/* if not, some seconds are bearable */
 	rest_wait(c, killing_gone, k);
 }

@@ -220,6 +220,63 @@ who_waits_is_told_once_that_nobody_listens(void **state)
 	assert_int_equal(w.gone, 1);
 }
 
+/* ---- places ---- */
+
+/* Up to half of the places that count, and then among those that last. */
+static void
+who_may_not_be_refused_takes_half_and_then_what_lasts(void **state)
+{
+	struct late	w;
+
+	(void)state;
+	late_init(&w);
+	w.rest.nconns = REST_SLOW_MAX;		/* he is one of them */
+	assert_true(rest_may_last(w.conn));
+	assert_false(w.conn->lasting);
+	w.rest.nconns = REST_SLOW_MAX + 1;
+	w.rest.nlasting = REST_LASTING_MAX;
+	assert_false(rest_may_last(w.conn));
+	assert_false(w.conn->lasting);
+	w.rest.nlasting = REST_LASTING_MAX - 1;
+	assert_true(rest_may_last(w.conn));
+	assert_true(w.conn->lasting);
+	assert_true(rest_may_last(w.conn));	/* he has one */
+	assert_int_equal(w.rest.nconns, REST_SLOW_MAX);
+	assert_int_equal(w.rest.nlasting, REST_LASTING_MAX);
+	late_finish(&w);
+}
+
+/* Others have n places when he is answered: does he come back? */
+static bool
+comes_back(size_t n, bool asked_to_close)
+{
+	struct late	w;
+	bool		keep;
+
+	late_init(&w);
+	assert_true(rest_lasts(w.conn));
+	w.rest.nconns = n;
+	if (asked_to_close)
+		w.conn->keep = false;
+	rest_empty(w.conn, 204);
+	keep = w.conn->keep;
+	assert_int_equal(w.conn->lasting, !keep);
+	assert_int_equal(w.rest.nconns, keep ? n + 1 : n);
+	assert_int_equal(w.rest.nlasting, !keep);
+	late_finish(&w);
+	return keep;
+}
+
+static void
+who_lasted_has_a_place_before_he_is_told_to_stay(void **state)
+{
+	(void)state;
+	assert_true(comes_back(0, false));
+	assert_true(comes_back(REST_SLOW_MAX - 1, false));
+	assert_false(comes_back(REST_SLOW_MAX, false));
+	assert_false(comes_back(0, true));
+}
+
 int
 main(void)
 {
@@ -230,6 +287,10 @@ main(void)
 		cmocka_unit_test(json_leaves_nothing_that_html_would_read),
 		cmocka_unit_test(who_answers_is_not_told_that_he_must_not),
 		cmocka_unit_test(who_waits_is_told_once_that_nobody_listens),
+		cmocka_unit_test(
+		    who_may_not_be_refused_takes_half_and_then_what_lasts),
+		cmocka_unit_test(
+		    who_lasted_has_a_place_before_he_is_told_to_stay),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
