@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/str.h"
@@ -19,6 +20,10 @@
 #define EVENTS_MAX	128
 #define CLOSED		{ .procs = -1, .kill = -1, .events = -1 }
 #define DEPTH_MAX	32		/* of groups that a job made itself */
+#define OPEN_TRIES	3u
+#define LOCK_TRIES	5u
+#define LOCK_WAIT_NS	200000		/* a sweep has it for as long as a
+					 * rmdir() takes */
 
 static int
 open_file(const char *path, const char *name, int how)
@@ -53,6 +58,24 @@ check_type(const char *path)
 	return strcmp(type, "domain\n") == 0 ? 0 : -EOPNOTSUPP;
 }
 
+/* Against cgjob_sweep(), which may be looking at it right now. */
+static void
+lock(int procs)
+{
+	static const struct timespec	wait = { .tv_nsec = LOCK_WAIT_NS };
+	unsigned			n;
+
+	for (n = 0; n < LOCK_TRIES && flock(procs, LOCK_EX | LOCK_NB) == -1;
+	    n++)
+		nanosleep(&wait, NULL);
+}
+
+static bool
+is_there(const struct cgjob *g)
+{
+	return access(g->path, F_OK) == 0;
+}
+
 static int
 open_controls(struct cgjob *g)
 {
@@ -66,12 +89,12 @@ open_controls(struct cgjob *g)
 		return g->procs;
 	if ((g->events = open_file(g->path, "cgroup.events", O_RDONLY)) < 0)
 		return g->events;
-	(void)flock(g->procs, LOCK_EX | LOCK_NB);	/* cgjob_sweep() */
-	return 0;
+	lock(g->procs);
+	return is_there(g) ? 0 : -ENOENT;
 }
 
-int
-cgjob_open(struct cgjob *g, const char *home, const char *id)
+static int
+make(struct cgjob *g, const char *home, const char *id)
 {
 	int	r;
 
@@ -85,8 +108,23 @@ cgjob_open(struct cgjob *g, const char *home, const char *id)
 		g->path[0] = '\0';
 		return r;
 	}
-	if ((r = open_controls(g)) < 0)
+	return 0;
+}
+
+/* Until it is locked, another daemon's sweep may take it away. */
+int
+cgjob_open(struct cgjob *g, const char *home, const char *id)
+{
+	unsigned	n;
+	bool		gone = true;
+	int		r = -ENOENT;
+
+	for (n = 0; n < OPEN_TRIES && gone; n++) {
+		if ((r = make(g, home, id)) < 0 || (r = open_controls(g)) == 0)
+			return r;
+		gone = !is_there(g);
 		cgjob_close(g);
+	}
 	return r;
 }
 
@@ -164,6 +202,20 @@ remove_below(const char *path, unsigned depth)
 	closedir(d);
 }
 
+/* Or nobody can tell. */
+static bool
+is_lived_in(const char *path)
+{
+	int	fd = open_file(path, "cgroup.events", O_RDONLY);
+	bool	lives;
+
+	if (fd < 0)
+		return fd != -ENOENT;
+	lives = cgjob_lives(fd);
+	close(fd);
+	return lives;
+}
+
 static void
 close_fd(int *fd)
 {
@@ -181,6 +233,8 @@ cgjob_close(struct cgjob *g)
 	close_fd(&g->procs);
 	close_fd(&g->events);
 	if (rmdir(g->path) == -1) {
+		if (is_lived_in(g->path))
+			return -EBUSY;
 		remove_below(g->path, DEPTH_MAX);
 		if (rmdir(g->path) == -1 && errno != ENOENT)
 			return -errno;
@@ -189,35 +243,38 @@ cgjob_close(struct cgjob *g)
 	return 0;
 }
 
-static bool
-is_in_use(const char *path)
+/*
+ * The lock of who has it open, held while it is removed: who is just making it
+ * finds out by his own.
+ */
+static void
+sweep_one(const char *path)
 {
-	int	fd = open_control(path, "cgroup.procs"), r;
+	struct cgjob	g = CLOSED;
+	int		fd = open_control(path, "cgroup.procs");
 
-	if (fd < 0)
-		return false;
-	r = flock(fd, LOCK_EX | LOCK_NB);
-	close(fd);
-	return r == -1;
+	if (fd < 0 && fd != -ENOENT)
+		return;
+	if ((fd < 0 || flock(fd, LOCK_EX | LOCK_NB) == 0) &&
+	    str_format(g.path, sizeof g.path, "%s", path) >= 0)
+		(void)cgjob_close(&g);
+	close_fd(&fd);
 }
 
 void
 cgjob_sweep(const char *root)
 {
-	char		 home[CGJOB_PATH_MAX];
-	struct cgjob	 g;
+	char		 home[CGJOB_PATH_MAX], path[CGJOB_PATH_MAX];
 	struct dirent	*e;
 	DIR		*d;
 
-	if (cgroup_own(root, home, sizeof home) < 0 || (d = opendir(home)) == NULL)
+	if (cgroup_own(root, home, sizeof home) < 0 ||
+	    (d = opendir(home)) == NULL)
 		return;
-	while ((e = readdir(d)) != NULL) {
-		g = (struct cgjob)CLOSED;
+	while ((e = readdir(d)) != NULL)
 		if (str_prefix(e->d_name, PREFIX) &&
 		    strcmp(e->d_name, PREFIX PROBE) != 0 &&
-		    path_join(g.path, sizeof g.path, home, e->d_name) >= 0 &&
-		    !is_in_use(g.path))
-			(void)cgjob_close(&g);
-	}
+		    path_join(path, sizeof path, home, e->d_name) >= 0)
+			sweep_one(path);
 	closedir(d);
 }

@@ -53,13 +53,14 @@ bool	 cgjob_lives(int events);
 /*
  * Removes the empty groups that jobs left where cgjob_probe() looks: those of
  * a daemon that was killed, and ours whose last ones were about to die as we
- * closed them.  What another daemon has open stays.
+ * closed them.  What another daemon has open stays, and so does what somebody
+ * lives in, and what can't be told about.
  */
 void	 cgjob_sweep(const char *root);
 
 /*
- * Closes both and removes the group with those made in it.  0, -EBUSY (somebody
- * lives there: call it again later), or -errno.
+ * Closes all three and removes the group with those made in it, if nobody lives
+ * there.  0, -EBUSY (somebody does: call it again later), or -errno.
  */
 int	 cgjob_close(struct cgjob *g);	/* a closed one is allowed */
 

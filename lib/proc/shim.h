@@ -60,7 +60,8 @@ _Noreturn void shim_run(const struct child_spec *spec,
 
 /*
  * The applet SHIM_NAME: what the shim goes on as where child_spec.shim is a
- * program that has it; else it stays a copy of us.  argv: who forked it, and the job's first process.
+ * program that has it; else it stays a copy of us.  argv: who forked it, and
+ * the job's first process.
  */
 int	 shim_main(int argc, char **argv);
 

@@ -295,20 +295,21 @@ session_seen(const struct walk *w, pid_t sid)
 	return false;
 }
 
+/* Started by us, and not collected so far. */
+static bool
+is_watched(const struct walk *w, pid_t pid)
+{
+	return w->scope->reap != NULL && reap_is_watched(w->scope->reap, pid);
+}
+
 /* For our own children, where there is no shim to tell whose they are. */
 static bool
 belongs(const struct walk *w, const struct procfs_stat *st)
 {
-	return mark_is(w->t->sys->root, st->pid, w->scope->mark) ||
+	return (st->pid == w->scope->leader && is_watched(w, st->pid) &&
+	    st->start == w->t->leader_start) ||
+	    mark_is(w->t->sys->root, st->pid, w->scope->mark) ||
 	    (st->sid > 1 && st->sid != w->sid && session_seen(w, st->sid));
-}
-
-/* Started by us for something else. */
-static bool
-is_other(const struct walk *w, pid_t pid)
-{
-	return w->scope->reap != NULL && pid != w->scope->leader &&
-	    reap_is_watched(w->scope->reap, pid);
 }
 
 /* -- the walk ------------------------------------------------------------- */
@@ -535,7 +536,7 @@ adopt(struct walk *w, pid_t pid, pid_t ppid, uint32_t up)
 
 	if (pid <= 1 || pid == w->self ||
 	    (t->shim ? pid == w->scope->shim : up == TREE_NOBODY &&
-	    is_other(w, pid)))
+	    pid != w->scope->leader && is_watched(w, pid)))
 		return 0;
 	if ((m = find(t, pid, NULL)) != NULL && m->seen == t->walks)
 		return 0;
@@ -614,6 +615,9 @@ look_at_shim(struct walk *w)
 	struct procfs_stat	 st;
 	struct tree		*t = w->t;
 
+	if (t->walks == 1 && w->scope->leader != 0 &&
+	    look_at(t, w->scope->leader, &st) == 0)
+		t->leader_start = st.start;
 	t->shim = w->scope->shim == w->self;
 	t->lost = !t->shim && !w->scope->emptied;
 	if (t->shim)
@@ -630,7 +634,8 @@ walk_roots(struct walk *w)
 	int	r;
 
 	if (!w->t->shim && (!w->t->lost ||
-	    (w->scope->mark == 0 && w->t->live == 0)))
+	    (w->scope->mark == 0 && w->scope->leader == 0 &&
+	    w->t->live == 0)))
 		return 0;
 	pid = w->t->shim ? w->scope->shim : w->self;
 	if ((r = list_kids(w, pid, 0, TREE_NOBODY)) < 0)
@@ -673,6 +678,7 @@ tree_walk(struct tree *t, const struct tree_scope *scope)
 		r = walk_roots(&w);
 	if (r < 0)
 		t->changes++;
+	t->cut = r < 0;
 	tree_order(t, first);
 	if (t->n > first)
 		index_fill(t);

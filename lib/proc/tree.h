@@ -4,10 +4,12 @@
  * A job is everything that ever descended from its first process.  It runs
  * below a shim (shim.h), a subreaper of its own, so that whoever loses his
  * parent, daemons included, is still found below the shim.  Where the shim was
- * killed its processes became our own children, mixed with others': those with
- * the job's mark (mark.h), or in the session of a living member, belong to it,
- * and so does whatever is below them.  Nothing of that looks into the memory of
- * a process: who does that may hang with it (orphan.h).
+ * killed its processes became our own children, mixed with others': its first
+ * process while we have not collected it, those with the job's mark (mark.h) or
+ * in the session of a living member belong to it, and so does whatever is below
+ * them.  Where no mark can be set, that first one has to do.  Nothing of that
+ * looks into the memory of a process: who does that may hang with it
+ * (orphan.h).
  *
  * Somebody found is bound by a pidfd, then looked at once more: only if he
  * still has the parent he was found by and the same start time, he is the one
@@ -37,11 +39,13 @@ struct tree_sys;			/* tree_impl.h: for tests */
 struct tree_scope {
 	pid_t	 shim;			/* 0: none, or gone; our own pid:
 					 * everybody below us */
-	pid_t	 leader;		/* the first process, 0: collected */
+	pid_t	 leader;		/* the first process, 0: collected, as
+					 * known at the first walk */
 	bool	 emptied;		/* the shim said that nobody is left */
 	uint64_t mark;			/* without a shim: mark.h; 0: none */
-	/* Children of ours that it watches were started by us: but for the
-	 * leader they are no members.  Borrowed; NULL: nothing is known. */
+	/* Children of ours that it watches were started by us: the leader is a
+	 * member by that, the others are none.  Borrowed; NULL: nothing is
+	 * known. */
 	const struct reap *reap;
 	const struct tree_sys *sys;	/* NULL: the kernel */
 };
@@ -70,10 +74,13 @@ struct tree {
 	size_t	 changes;		/* who the last walk met first, dead
 					 * or alive, or saw vanish: none and
 					 * nobody alive is an empty walk */
+	bool	 cut;			/* the last walk failed on its way */
 	/* As the last walk found the shim: alive; or not, and it didn't end
 	 * by itself either, so that somebody who hides may be missing. */
 	bool	 shim, lost;
 	uint64_t shim_start;		/* 0: not seen so far */
+	uint64_t leader_start;		/* at the first walk: later its number
+					 * may be another's */
 	pid_t	 shim_group;
 	uint32_t *index;		/* by pid, open addressing */
 	size_t	 nindex;
@@ -98,10 +105,10 @@ void	 tree_finish(struct tree *t);
  * One walk: new members are appended, known ones brought up to date, the dead
  * marked.  Never process 1, ourselves, the shim, or anybody outside (K11).
  * Iterative; bounded by what is there, and by the dead that tree_compact() has
- * not let go.  Indices of known members stay, their addresses don't.  Returns how many are new, or -errno: -ENOMEM, -EMFILE, or
- * -ETIME (too many dead ones on the way: somebody forks faster than they are
- * collected).  What was found so far is in the tree then, and the next walk
- * goes the other way round.
+ * not let go.  Indices of known members stay, their addresses don't.  Returns
+ * how many are new, or -errno: -ENOMEM, -EMFILE, or -ETIME (too many dead ones
+ * on the way, or too many others').  What was found so far is in the tree then,
+ * and the next walk goes the other way round.
  */
 int	 tree_walk(struct tree *t, const struct tree_scope *scope);
 

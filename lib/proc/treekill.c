@@ -20,7 +20,8 @@
  * not by more than IDLE_MS; the hunt doesn't wait.
  */
 #define HUNT_MS		1u	/* nobody alive, but there was somebody */
-#define SOON_MS		10u	/* somebody died, or has no pidfd */
+#define SOON_MS		10u	/* somebody died, or has no pidfd, or the walk
+				 * did not get round */
 #define BIRTH_MS	2u	/* the shim has not forked yet */
 #define IDLE_MS		100u
 
@@ -365,7 +366,7 @@ plan(struct treekill *k)
 	bool	watched = watch_all(k);
 
 	if (k->tree.live == 0 && k->tree.changes > 0)
-		tick_within(k, HUNT_MS);
+		tick_within(k, k->tree.cut ? SOON_MS : HUNT_MS);
 	else if (expecting(k))
 		tick_within(k, BIRTH_MS);
 	else

@@ -122,6 +122,15 @@ put_log(struct job *j, enum joblog_type type, const void *p, size_t n)
 	notify(j);
 }
 
+void
+job_flush_log(struct job *j)
+{
+	size_t	before = j->log.memory;
+
+	joblog_flush(&j->log, wall_ms());
+	jobs_count_log(j, before);
+}
+
 /* -- processes ------------------------------------------------------------- */
 
 int
@@ -139,7 +148,7 @@ job_scope(const struct job *j, struct tree_scope *scope)
 		return;
 	scope->shim = task_shim(j->task);
 	if (task_alive(j->task))
-		scope->leader = j->pid;
+		scope->leader = task_pid(j->task);	/* also at its start */
 }
 
 /* A second look at nobody: one walk may just have missed him. */
@@ -509,16 +518,17 @@ job_new(struct jobs *js, struct job **out, const struct job_spec *spec)
 	return r;
 }
 
-/* Named by what no other daemon's job has. */
+/* Named by what no other daemon's job has; where there is no mark, too. */
 static void
 open_cgroup(struct job *j)
 {
-	char	name[17];
+	char		name[17];
+	uint64_t	r;
 
-	if (j->owner->cgroup_home[0] == '\0' || j->mark == 0)
+	if (j->owner->cgroup_home[0] == '\0' ||
+	    getrandom(&r, sizeof r, 0) != (ssize_t)sizeof r)
 		return;
-	(void)snprintf(name, sizeof name, "%016llx",
-	    (unsigned long long)j->mark);
+	(void)snprintf(name, sizeof name, "%016llx", (unsigned long long)r);
 	(void)cgjob_open(&j->cgroup, j->owner->cgroup_home, name);
 }
 

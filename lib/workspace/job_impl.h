@@ -65,7 +65,7 @@ struct job {
 struct jobs {
 	struct loop	*loop;			/* borrowed, all three */
 	struct reap	*reap;
-	const char	*shim;			/* program, or NULL */
+	const char	*shim;			/* program */
 	const struct rlimit *nofile;
 	struct jobfiles	*files;
 	struct job	*list;			/* newest first */
@@ -97,6 +97,9 @@ int	 job_cgroup(const struct job *j);
 void	 job_scope(const struct job *j, struct tree_scope *scope);
 /* A process of it may live; job_alive() is the same, but walks if need be. */
 bool	 job_busy(const struct job *j);
+
+/* What its log holds back of a character goes out: no end will come. */
+void	 job_flush_log(struct job *j);
 
 /* It is over; the first who says so is right (S9). */
 void	 job_end(struct job *j, enum job_status status, int exit_code,

@@ -217,8 +217,8 @@ put_output(struct joblog *l, struct header *h, const uint8_t *p, size_t n)
 	held->n += n;
 }
 
-static void
-flush(struct joblog *l, int64_t time_ms)
+void
+joblog_flush(struct joblog *l, int64_t time_ms)
 {
 	struct header	h = { .time_ms = time_ms };
 	unsigned	s;
@@ -247,7 +247,7 @@ joblog_put(struct joblog *l, enum joblog_type type, int64_t time_ms,
 		return;
 	}
 	if (type == JOBLOG_EXIT) {
-		flush(l, time_ms);
+		joblog_flush(l, time_ms);
 		l->ended = true;
 	}
 	append(l, &h, NULL, 0, NULL);

@@ -59,6 +59,9 @@ void	 joblog_finish(struct joblog *l);
 /* Nothing may be put after JOBLOG_EXIT, which is never lost. */
 void	 joblog_put(struct joblog *l, enum joblog_type type, int64_t time_ms,
 	    const void *p, size_t n);
+/* What waits for the rest of a character goes out as it is.  The end does it,
+ * too; after it nothing is left. */
+void	 joblog_flush(struct joblog *l, int64_t time_ms);
 /* Gives back what a log that is over has no use for. */
 void	 joblog_trim(struct joblog *l);
 /* Forgets the oldest events until at most max bytes are allocated. */

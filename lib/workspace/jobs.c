@@ -183,6 +183,7 @@ abandon(struct job *j)
 		(void)treekill_now(&scope, job_cgroup(j));
 		log_warn(JOB_COMPONENT, "job %s: abandoned, we end", j->id);
 	}
+	job_flush_log(j);
 	jobfile_close(&j->file);
 	job_waits_finish(j);
 	job_kill_finish(j);

@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -11,6 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -163,6 +166,69 @@ a_sweep_takes_empty_groups_of_jobs_and_nothing_else(void **state)
 	cgjob_sweep("/nowhere");
 }
 
+/* Its empty groups are its own business while somebody lives in it. */
+static void
+a_sweep_leaves_alone_what_somebody_lives_in(void **state)
+{
+	(void)state;
+	put("/proc/self/cgroup", "0::/\n");
+	put(CG "/cgroup.controllers", "");
+	put(CG "/k8shell-job-live/cgroup.events", "populated 1\nfrozen 0\n");
+	empty_it(CG "/k8shell-job-live/below/x");
+	put(CG "/k8shell-job-over/cgroup.events", "populated 0\nfrozen 0\n");
+	empty_it(CG "/k8shell-job-over/below/x");
+	cgjob_sweep(root);
+	assert_true(is_there("/k8shell-job-live/below"));
+	assert_false(is_there("/k8shell-job-over/below"));
+}
+
+/* Who has it open can't be asked then. */
+static void
+a_sweep_without_descriptors_takes_nothing(void **state)
+{
+	struct rlimit	old, few;
+	int		fd;
+
+	(void)state;
+	put("/proc/self/cgroup", "0::/\n");
+	put(CG "/cgroup.controllers", "");
+	empty_it(CG "/k8shell-job-empty/x");
+	fd = open("/", O_PATH | O_CLOEXEC);
+	close(fd);
+	getrlimit(RLIMIT_NOFILE, &old);
+	few = old;
+	few.rlim_cur = (rlim_t)fd + 1;	/* to read the folder with */
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	cgjob_sweep(root);
+	setrlimit(RLIMIT_NOFILE, &old);
+	assert_true(is_there("/k8shell-job-empty"));
+	cgjob_sweep(root);
+	assert_false(is_there("/k8shell-job-empty"));
+}
+
+/* What another daemon has open, it has locked. */
+static void
+a_sweep_leaves_alone_what_is_locked(void **state)
+{
+	char	path[PATH_LEN];
+	int	fd;
+
+	(void)state;
+	put("/proc/self/cgroup", "0::/\n");
+	put(CG "/cgroup.controllers", "");
+	put(CG "/k8shell-job-1/cgroup.procs", "");
+	empty_it(CG "/k8shell-job-1/below/x");
+	snprintf(path, sizeof path, "%s" CG "/k8shell-job-1/cgroup.procs",
+	    root);
+	assert_true((fd = open(path, O_RDONLY | O_CLOEXEC)) >= 0);
+	assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
+	cgjob_sweep(root);
+	assert_true(is_there("/k8shell-job-1/below"));
+	close(fd);
+	cgjob_sweep(root);
+	assert_false(is_there("/k8shell-job-1/below"));
+}
+
 /* -- the real one --------------------------------------------------------- */
 
 static pid_t
@@ -234,6 +300,9 @@ main(void)
 		ON_FIXTURE(a_group_that_is_in_the_way_is_used_if_empty),
 		ON_FIXTURE(
 		    a_sweep_takes_empty_groups_of_jobs_and_nothing_else),
+		ON_FIXTURE(a_sweep_leaves_alone_what_somebody_lives_in),
+		ON_FIXTURE(a_sweep_without_descriptors_takes_nothing),
+		ON_FIXTURE(a_sweep_leaves_alone_what_is_locked),
 		cmocka_unit_test(who_is_in_it_dies_by_one_write),
 	};
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -15,9 +16,11 @@
 #include "base/str.h"
 #include "proc/cgjob.h"
 #include "tests/unit/failmalloc.h"
+#include "tests/unit/fixture.h"
 #include "tests/unit/spin.h"
 #include "workspace/account.h"
 #include "workspace/job.h"
+#include "workspace/jobfile.h"
 
 struct world {
 	struct spin	 s;
@@ -287,6 +290,55 @@ B7_none_is_started_once_we_stop(void **state)
 	world_end(&w);
 }
 
+struct waiting {
+	struct job	*j;
+	char		 path[256];
+};
+
+static bool
+has_spoken(void *arg)
+{
+	const struct waiting	*x = arg;
+	struct job_info		 i;
+
+	job_info(x->j, &i);
+	return i.log->total == 2;
+}
+
+static bool
+is_written(void *arg)
+{
+	const struct waiting	*x = arg;
+	struct stat		 st;
+
+	return stat(x->path, &st) == 0 && st.st_size == 2;
+}
+
+/* It ends with a character that was begun, and no end of it is seen. */
+static void
+the_file_of_an_abandoned_job_has_all_it_said(void **state)
+{
+	static struct world	w;
+	char			home[] = "/tmp/test_job." "XX" "XX" "XX";
+	struct waiting		x;
+	struct job_info		i;
+
+	(void)state;
+	assert_non_null(mkdtemp(home));
+	world_make(&w);
+	w.account.home = home;
+	assert_int_equal(start(&w, &x.j, "printf 'a\\303'; exec sleep 100"),
+	    0);
+	job_info(x.j, &i);
+	snprintf(x.path, sizeof x.path, "%s" JOBFILE_DIR "/%s.log", home,
+	    i.id);
+	spin_poll(&w.s, has_spoken, &x);
+	jobs_abandon(w.jobs);
+	spin_poll(&w.s, is_written, &x);
+	world_end(&w);
+	assert_int_equal(fixture_remove(home), 0);
+}
+
 int
 main(void)
 {
@@ -300,6 +352,7 @@ main(void)
 		    without_memory_output_may_go_but_the_end_comes),
 		cmocka_unit_test(all_logs_together_have_a_limit),
 		cmocka_unit_test(B7_none_is_started_once_we_stop),
+		cmocka_unit_test(the_file_of_an_abandoned_job_has_all_it_said),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -251,6 +251,30 @@ the_sink_gets_all_of_it_in_the_order_of_events(void **state)
 	joblog_finish(&l);
 }
 
+/* Of a job that is abandoned: no end comes. */
+static void
+what_is_held_back_can_be_had_without_an_end(void **state)
+{
+	static struct sunk	s;
+	struct joblog		l;
+
+	(void)state;
+	joblog_init(&l);
+	l.sink = take_sunk;
+	l.sink_arg = &s;
+	put(&l, JOBLOG_STDERR, "a\xe2\x82");
+	put(&l, JOBLOG_STDOUT, "\xc3");
+	assert_string_equal(s.text, "a");
+	joblog_flush(&l, 1);
+	assert_string_equal(s.text, "a\xc3\xe2\x82");
+	expect(&l, s.text, 3);
+	joblog_flush(&l, 2);
+	put(&l, JOBLOG_EXIT, "");
+	joblog_flush(&l, 3);
+	expect(&l, s.text, 4);
+	joblog_finish(&l);
+}
+
 /* Where the oldest event begins in what the sink got, however it got there. */
 static void
 the_offset_is_that_of_the_oldest_event(void **state)
@@ -496,6 +520,7 @@ main(void)
 		cmocka_unit_test(the_oldest_bytes_go_first),
 		cmocka_unit_test(
 		    the_sink_gets_all_of_it_in_the_order_of_events),
+		cmocka_unit_test(what_is_held_back_can_be_had_without_an_end),
 		cmocka_unit_test(the_offset_is_that_of_the_oldest_event),
 		cmocka_unit_test(the_oldest_events_go_first),
 		cmocka_unit_test(

@@ -478,6 +478,47 @@ without_a_shim_the_mark_tells_whose_it_is(void **state)
 	clear(&w);
 }
 
+/* A sandbox may refuse the mark, a low limit leaves no room for one. */
+static void
+without_a_mark_the_first_process_is_found_while_it_is_ours(void **state)
+{
+	struct reap_entry	e = { .fn = nobody_asks };
+	struct reap		*reap = reap_create(false);
+	struct world		w;
+	uint64_t		mark;
+	pid_t			first, other;
+
+	(void)state;
+	plant(&w, GROVE_FLAT, 1);
+	first = sleeper(0, false);
+	usleep(20000);			/* a start time of its own */
+	other = sleeper(0, false);
+	w.scope.shim = 0;
+	w.scope.reap = reap;
+	w.scope.leader = e.pid = first;
+	for (mark = 0; mark <= 42; mark += 42) {
+		w.scope.mark = mark;
+		/* Collected: the number may be anybody's. */
+		assert_int_equal(walk(&w), 0);
+		reap_watch(reap, &e);
+		assert_int_equal(walk(&w), 1);
+		assert_true(has(&w, first) && w.t.lost);
+		assert_false(has(&w, other));
+		/* Its number goes to somebody else whom we started. */
+		w.masked = first;
+		w.by = other;
+		assert_int_equal(walk(&w), 0);
+		assert_int_equal(w.t.live, 0);
+		w.masked = 0;
+		tree_finish(&w.t);
+		reap_unwatch(&e);
+	}
+	kill(first, SIGKILL);
+	kill(other, SIGKILL);
+	reap_destroy(reap);
+	clear(&w);
+}
+
 /* The number is a shell's by now: what is below that is no business of ours. */
 static void
 a_shims_number_with_somebody_else_is_not_the_shim(void **state)
@@ -597,6 +638,8 @@ main(void)
 		cmocka_unit_test(K11_a_group_is_hit_only_if_it_is_the_jobs),
 		cmocka_unit_test(N15_who_killed_the_shim_is_found_all_the_same),
 		cmocka_unit_test(without_a_shim_the_mark_tells_whose_it_is),
+		cmocka_unit_test(
+		    without_a_mark_the_first_process_is_found_while_it_is_ours),
 		cmocka_unit_test(
 		    a_session_tells_whose_it_is_while_a_member_lives_in_it),
 		cmocka_unit_test(

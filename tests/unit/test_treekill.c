@@ -126,7 +126,8 @@ plant_some(struct felling *f, enum grove_shape shape, int n, unsigned how)
 	if ((how & GROVE_HOLD) == 0)
 		assert_true(grove_ready(&f->g));
 	f->spec = (struct treekill_spec){ .grace_ms = 4 * TREEKILL_GRACE_MS,
-	    .cgroup = -1, .cgroup_events = -1, .scope = { .shim = f->g.shim, .sys = &f->sys } };
+	    .cgroup = -1, .cgroup_events = -1,
+	    .scope = { .shim = f->g.shim, .sys = &f->sys } };
 	f->sys = (struct tree_sys){ "", fake_open, fake_send, fake_kill,
 	    fake_stat, fake_step, f,
 	    UINT64_MAX / 2 };
