@@ -6,10 +6,13 @@
 #include "proc/reap.h"
 #include "proc/treekill.h"
 #include "tests/unit/fixture.h"
+#include "tests/unit/spin.h"
 #include "tests/unit/tree_world.h"
 
 #define DEPTH		10000
 #define HEAP		20000
+#define STRANGERS	2000
+#define LOOK_FOR_MS	300
 
 static void
 make_root(struct world *w)
@@ -201,6 +204,94 @@ K6_an_unknown_zombie_is_a_change_once(void **state)
 	clear(&w);
 }
 
+/* -- many others ----------------------------------------------------------- */
+
+/* Children of ours, of other jobs. */
+static int
+stranger_stat(void *arg, const char *root, pid_t pid, struct procfs_stat *out)
+{
+	(void)arg;
+	(void)root;
+	*out = (struct procfs_stat){ .pid = pid, .state = 'S', .threads = 1,
+	    .start = (uint64_t)pid, .ppid = getpid() };
+	return 0;
+}
+
+static void
+is_counted(struct world *w)
+{
+	(void)w;
+}
+
+static void
+nobody_is_done(void *arg, const struct treekill_result *r)
+{
+	(void)arg;
+	(void)r;
+	fail();
+}
+
+static bool
+is_over(void *arg)
+{
+	struct timespec	now, *end = arg;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec > end->tv_sec || (now.tv_sec == end->tv_sec &&
+	    now.tv_nsec >= end->tv_nsec);
+}
+
+/* A walk per turn, for the whole grace, would leave nothing to the others. */
+static void
+a_walk_that_gets_lost_among_others_is_not_repeated_at_once(void **state)
+{
+	static char		kids[STRANGERS * 8 + 1];
+	struct treekill_spec	spec = { .grace_ms = 60000, .cgroup = -1,
+				    .cgroup_events = -1 };
+	struct treekill		*k;
+	struct timespec		end;
+	struct world		w;
+	struct spin		s;
+	size_t			n = 0;
+	int			i;
+
+	(void)state;
+	plant(&w, GROVE_FLAT, 1);
+	make_root(&w);
+	spin_init(&s, true);
+	w.sys.stat = stranger_stat;
+	w.sys.patience_us = 0;
+	w.open_error = -ENOSYS;
+	w.when = TREE_LISTED;
+	w.whose = getpid();
+	w.happens = is_counted;
+	for (i = 0; i < STRANGERS; i++)
+		n += (size_t)snprintf(kids + n, sizeof kids - n, "%d ",
+		    1000000 + i);
+	put_process(&w, getpid(), kids);
+	w.scope.shim = 0;
+	w.scope.mark = 42;
+	assert_int_equal(walk(&w), -ETIME);
+	assert_true(w.t.cut && w.t.live == 0 && w.t.changes > 0);
+	tree_finish(&w.t);
+	spec.scope = w.scope;
+	w.happened = 0;
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	end.tv_nsec += LOOK_FOR_MS * 1000000L;
+	end.tv_sec += end.tv_nsec / 1000000000;
+	end.tv_nsec %= 1000000000;
+	assert_int_equal(treekill_start(&k, s.loop, &spec, nobody_is_done,
+	    NULL), 0);
+	spin_poll(&s, is_over, &end);
+	print_message("%u walks in %d ms\n", w.happened, LOOK_FOR_MS);
+	/* A busy machine makes it fewer. */
+	assert_true(w.happened >= 1 && w.happened <= LOOK_FOR_MS / 7);
+	treekill_abandon(k);
+	spin_finish(&s);
+	assert_int_equal(fixture_remove(w.root), 0);
+	clear(&w);
+}
+
 /* -- many groups ----------------------------------------------------------- */
 
 /* Everybody lives, below the shim, in a group: his own, or of all. */
@@ -285,6 +376,8 @@ main(void)
 		cmocka_unit_test(T6_a_circle_is_walked_once),
 		cmocka_unit_test(
 		    a_walk_through_a_heap_of_zombies_is_cut_short),
+		cmocka_unit_test(
+		    a_walk_that_gets_lost_among_others_is_not_repeated_at_once),
 		cmocka_unit_test(
 		    a_group_for_each_costs_no_more_than_one_for_all),
 	};
