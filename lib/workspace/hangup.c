@@ -147,10 +147,13 @@ on_step(void *arg)
 {
 	struct hangup	*h = arg;
 	uint64_t	 now = loop_now(h->loop);
-	bool		 there;
+	bool		 there, was_held = h->held;
 
 	h->held = holds_session(h);
 	there = h->held || group_is_there(h);
+	/* It was ours a step ago: who is in it now was forked by ours. */
+	if (there && was_held)
+		h->now = procfs_ticks();
 	if (there && now < h->deadline) {
 		loop_timer_set(h->loop, &h->timer, now + STEP_MS);
 		return;
@@ -185,6 +188,7 @@ hangup_create(struct hangup **out, struct loop *l, pid_t leader)
 	h->now = procfs_ticks();
 	h->timer.fn = on_step;
 	h->timer.arg = h;
+	h->held = true;			/* the leader is not collected yet */
 	h->deadline = loop_now(l) + HANGUP_MS;
 	*out = h;
 	return 0;

@@ -38,6 +38,7 @@
 #define BYSTANDERS	14u
 #define LONG_ONES	6u		/* of them */
 #define SHORT_US	3000u
+#define LATE_US		35000u
 #define LONG_MS		1500u		/* more than SIGHUP to SIGKILL */
 #define END_SHORT	3		/* exit statuses */
 #define END_LONG	4
@@ -185,8 +186,11 @@ be_member(enum how how)
 	if (how == DEAF || how == LATE)
 		signal(SIGHUP, on_hup);
 	pause();
-	if (how == LATE && fork() != 0)
-		_exit(0);
+	if (how == LATE) {		/* some ticks of the clock later */
+		usleep(LATE_US);
+		if (fork() != 0)
+			_exit(0);
+	}
 	alarm(LIFE_S);
 	for (;;)
 		pause();
