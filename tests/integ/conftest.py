@@ -8,6 +8,7 @@ import pytest
 
 import harness
 import jose
+from jobs import Jobs
 
 
 def pytest_addoption(parser):
@@ -35,6 +36,14 @@ def pytest_collection_modifyitems(config, items):
 def need_root():
     if os.geteuid() != 0:
         pytest.skip("needs root to become the workspace user")
+
+
+@pytest.fixture
+def jobs(daemon):
+    """The jobs of the file's own daemon; none is left behind."""
+    j = Jobs(daemon.rest_sock)
+    yield j
+    j.clear()
 
 
 @pytest.fixture(scope="session")

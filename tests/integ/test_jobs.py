@@ -31,13 +31,6 @@ def daemon(tmp_path_factory, home):
 
 
 @pytest.fixture
-def jobs(daemon):
-    j = Jobs(daemon.rest_sock)
-    yield j
-    j.clear()
-
-
-@pytest.fixture
 def alone(start):
     """A daemon of one's own, and its jobs."""
     d = start()

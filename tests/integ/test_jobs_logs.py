@@ -15,7 +15,7 @@ import pytest
 import attack
 import harness
 import rest
-from jobs import JOBS, Following, Jobs, data, follow, output
+from jobs import JOBS, Following, Jobs, follow, output
 from rest import Raw
 
 MiB = 1024 * 1024
@@ -27,13 +27,6 @@ def daemon(tmp_path_factory, home):
     d = harness.Daemon(tmp_path_factory.mktemp("jobs"))
     yield d
     d.stop()
-
-
-@pytest.fixture
-def jobs(daemon):
-    j = Jobs(daemon.rest_sock)
-    yield j
-    j.clear()
 
 
 def healthy(jobs):

@@ -7,7 +7,7 @@ import pexpect
 import pytest
 
 import harness
-from jobs import JOBS, Following, Jobs
+from jobs import JOBS, Following
 from rest import API, Raw
 from test_kbox import call, good
 from test_kbox_jobs_daemon import KBOX
@@ -20,13 +20,6 @@ HALF = 16                       # REST_SLOW_MAX
 def daemon(start, tmp_path):
     """Standalone: there terminals can be attached."""
     return start(config=None, env={"HOME": str(tmp_path), "ENV": ""})
-
-
-@pytest.fixture
-def jobs(daemon):
-    j = Jobs(daemon.rest_sock)
-    yield j
-    j.clear()
 
 
 def lasting(d):

@@ -368,10 +368,10 @@ def test_ending_one_ends_its_jobs_that_catch_the_hangup_too(path):
         t.send(b"set -m; (trap 'echo ignored' HUP; echo m''ember $BASHPID; "
                b"while :; do sleep 0.1; done) & (trap '' HUP; "
                b"echo n''ohup $BASHPID; exec sleep 999) & \n")
-        t.expect(b"member ")
-        member = int(t.expect(b"\r"))
-        if b"nohup" not in t.data:
-            t.expect(b"nohup")
+        while not (m := re.search(rb"member (\d+)\r", t.data)) or \
+                not re.search(rb"nohup \d+\r", t.data):
+            assert t.fill(), t.data
+        member = int(m[1])
         assert ask(path, "DELETE", API + "/shells/" + id).status == 204
     harness.eventually(lambda: member not in harness.processes(), "its end")
     stays = [p for p in harness.processes(uid=harness.UID)

@@ -14,7 +14,7 @@ import pytest
 
 import harness
 import rest
-from jobs import Following, Jobs, dead, follow, output
+from jobs import Following, dead, follow, output
 from rest import API, Raw
 from test_kbox import call
 from test_kbox_jobs_daemon import KBOX
@@ -28,13 +28,6 @@ def daemon(tmp_path_factory, home):
     d = harness.Daemon(tmp_path_factory.mktemp("scenes"), config=CONFIG)
     yield d
     d.stop()
-
-
-@pytest.fixture
-def jobs(daemon):
-    j = Jobs(daemon.rest_sock)
-    yield j
-    j.clear()
 
 
 @pytest.fixture
