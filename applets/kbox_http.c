@@ -7,7 +7,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "applets/kbox.h"
@@ -15,6 +14,7 @@
 #include "applets/rundir.h"
 #include "base/buf.h"
 #include "base/str.h"
+#include "loop/loop.h"
 #include "net/http1.h"
 #include "net/listen.h"
 
@@ -103,10 +103,7 @@ kbox_connect(struct kbox *k, bool quiet)
 int64_t
 kbox_clock(void)
 {
-	struct timespec	ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+	return (int64_t)(loop_clock_us() / 1000);
 }
 
 /* end_ms < 0: for ever. */

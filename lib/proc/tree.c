@@ -5,10 +5,10 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/str.h"
+#include "loop/loop.h"
 #include "proc/mark.h"
 #include "proc/reap.h"
 #include "proc/tree.h"
@@ -548,15 +548,6 @@ adopt(struct walk *w, pid_t pid, pid_t ppid, uint32_t up)
 	return adopt_new(w, pid, ppid, up);
 }
 
-static uint64_t
-clock_us(void)
-{
-	struct timespec	ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
-
 /*
  * A large tree may take its time, a heap of zombies may not: those alive come
  * before, being below each other.
@@ -564,7 +555,7 @@ clock_us(void)
 static bool
 out_of_patience(struct walk *w)
 {
-	return ++w->looks > LOOKS_MIN && clock_us() - w->start_us >
+	return ++w->looks > LOOKS_MIN && loop_clock_us() - w->start_us >
 	    w->t->sys->patience_us + w->t->live * PATIENCE_EACH_US;
 }
 
@@ -667,7 +658,7 @@ tree_walk(struct tree *t, const struct tree_scope *scope)
 	int		r = 0;
 
 	t->sys = scope->sys != NULL ? scope->sys : &tree_kernel;
-	w.start_us = clock_us();
+	w.start_us = loop_clock_us();
 	t->walks++;
 	t->changes = 0;
 	open_spares(t);

@@ -3,7 +3,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "loop/loop.h"
@@ -57,15 +56,6 @@ struct treekill {
 	bool		 forcing, settled, killed, emptied, ending;
 	struct treekill_result result;
 };
-
-static uint64_t
-clock_ms(void)
-{
-	struct timespec	ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
 
 /* -- signals -------------------------------------------------------------- */
 
@@ -300,7 +290,7 @@ static void
 find_all(struct treekill *k)
 {
 	struct tree	*t = &k->tree;
-	uint64_t	 now = clock_ms();
+	uint64_t	 now = loop_clock_us() / 1000;
 
 	t->shallow = t->live > 0 && now - k->walked_at < IDLE_MS;
 	if (tree_walk(t, &k->spec.scope) >= 0 && !t->shallow)
@@ -441,12 +431,12 @@ end_group(struct treekill *k)
 static bool
 look(struct treekill *k)
 {
-	uint64_t	before = clock_ms();
+	uint64_t	before = loop_clock_us() / 1000;
 	bool		over;
 
 	loop_timer_clear(&k->tick);
 	over = k->forcing ? look_forcing(k) : look_asking(k);
-	k->look_ms = (unsigned)(clock_ms() - before);
+	k->look_ms = (unsigned)(loop_clock_us() / 1000 - before);
 	return over && end_group(k);
 }
 

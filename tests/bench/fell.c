@@ -33,15 +33,6 @@
 #define TICK_US		20000	/* two of those that start times come in */
 #define LOSE_US		500	/* at least */
 
-static uint64_t
-now_us(void)
-{
-	struct timespec	ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
-
 _Noreturn void
 fell_die(const char *what)
 {
@@ -249,9 +240,9 @@ one_round(struct fell *f, unsigned i)
 	fell_decoys_begin(f, i + 1);
 	if (f->lose_shim)
 		fell_shim_lose(f, last > LOSE_US ? last : LOSE_US);
-	f->at_us = now_us();
+	f->at_us = loop_clock_us();
 	fell_tree(f);
-	f->took_us[i] = now_us() - f->at_us;
+	f->took_us[i] = loop_clock_us() - f->at_us;
 	fell_decoys_end(f);
 	clear(f);
 }

@@ -1,7 +1,6 @@
 /* tree: the walk through a /proc that is made up. */
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "proc/reap.h"
 #include "proc/treekill.h"
@@ -234,11 +233,7 @@ nobody_is_done(void *arg, const struct treekill_result *r)
 static bool
 is_over(void *arg)
 {
-	struct timespec	now, *end = arg;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec > end->tv_sec || (now.tv_sec == end->tv_sec &&
-	    now.tv_nsec >= end->tv_nsec);
+	return loop_clock_us() >= *(uint64_t *)arg;
 }
 
 /* A walk per turn, for the whole grace, would leave nothing to the others. */
@@ -249,7 +244,7 @@ a_walk_that_gets_lost_among_others_is_not_repeated_at_once(void **state)
 	struct treekill_spec	spec = { .grace_ms = 60000, .cgroup = -1,
 				    .cgroup_events = -1 };
 	struct treekill		*k;
-	struct timespec		end;
+	uint64_t		end;
 	struct world		w;
 	struct spin		s;
 	size_t			n = 0;
@@ -276,10 +271,7 @@ a_walk_that_gets_lost_among_others_is_not_repeated_at_once(void **state)
 	tree_finish(&w.t);
 	spec.scope = w.scope;
 	w.happened = 0;
-	clock_gettime(CLOCK_MONOTONIC, &end);
-	end.tv_nsec += LOOK_FOR_MS * 1000000L;
-	end.tv_sec += end.tv_nsec / 1000000000;
-	end.tv_nsec %= 1000000000;
+	end = loop_clock_us() + LOOK_FOR_MS * 1000;
 	assert_int_equal(treekill_start(&k, s.loop, &spec, nobody_is_done,
 	    NULL), 0);
 	spin_poll(&s, is_over, &end);
