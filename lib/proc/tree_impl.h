@@ -1,7 +1,8 @@
 /*
- * tree_impl - what the walker asks of the kernel, for tests that put something
- * between two steps of it: a delay, a death, a refusal, somebody with the same
- * number.
+ * tree_impl - what the walk (tree.c), its members (tree_member.c) and their
+ * order (tree_order.c) share; and what they ask of the kernel (tree_sys.c), for
+ * tests that put something between two steps: a delay, a death, a refusal,
+ * somebody with the same number.
  */
 #ifndef PROC_TREE_IMPL_H
 #define PROC_TREE_IMPL_H
@@ -44,6 +45,7 @@ uint64_t tree_pidfd_number(int fd);
 bool	 tree_pidfd_ended(int fd);
 
 struct tree;
+struct tree_member;
 
 #define TREE_NOBODY	UINT32_MAX	/* "up" of those right below us */
 
@@ -52,5 +54,38 @@ struct tree;
  * post-order.  Their indices change.
  */
 void	 tree_order(struct tree *t, size_t first);
+
+/* -- tree_member.c -------------------------------------------------------- */
+
+/* Room for one more of n in an array that doubles: array is where a pointer to
+ * it is.  0 or -ENOMEM. */
+int	 tree_reserve(void *array, size_t n, size_t *cap, size_t size);
+
+/* A copy of m, the last one now.  NULL: no memory. */
+struct tree_member *tree_add(struct tree *t, const struct tree_member *m);
+/* The living member with that number; dead: or this one.  NULL: none. */
+struct tree_member *tree_find(const struct tree *t, pid_t pid,
+	    const struct tree_member *dead);
+/* Indices have changed: members are found by their numbers again. */
+void	 tree_index(struct tree *t);
+
+/* As many descriptors as are open at once while a thread's children are
+ * read. */
+void	 tree_open_spares(struct tree *t);
+/* Whether to try again after r, with what was spared for it. */
+bool	 tree_out_of_fds(struct tree *t, int r);
+
+/* tree_sys.stat, with what was spared, and tree_sys.step. */
+int	 tree_look_at(struct tree *t, pid_t pid, struct procfs_stat *st);
+void	 tree_step(const struct tree *t, enum tree_step what, pid_t pid);
+
+/* A pidfd, -1: number and start time have to do, or -ESRCH. */
+int	 tree_bind(struct tree *t, pid_t pid);
+void	 tree_unbind(struct tree *t, struct tree_member *m);
+/* Whether the number still is his: as long as his pidfd leads to somebody,
+ * dead or alive, nobody else can have it. */
+bool	 tree_holds(struct tree *t, const struct tree_member *m);
+/* Brings a member up to date; false: dead. */
+bool	 tree_refresh(struct tree *t, struct tree_member *m);
 
 #endif
