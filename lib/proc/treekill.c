@@ -130,25 +130,33 @@ compare_groups(const void *a, const void *b)
 /*
  * Each group of those who get their SIGKILL in this pass, once.  Without
  * memory each member alone gets it: the next pass finds who got away.
+ *
+ * Who has no pidfd gets it by his group alone, in each pass: he is dying now,
+ * and before we could tell him his number may be somebody else's (T8).
  */
 static void
 kill_groups(struct tree *t)
 {
-	struct in_group	*g;
-	size_t		 i, n = 0;
-	int		 r = 0;
+	struct in_group		*g;
+	struct tree_member	*m;
+	size_t			 i, n = 0;
+	int			 r = 0;
 
 	if (t->live == 0 || (g = malloc(t->live * sizeof *g)) == NULL)
 		return;
-	for (i = 0; i < t->n && n < t->live; i++)
-		if (!t->member[i].dead &&
-		    (t->member[i].told & TOLD_KILL) == 0)
-			g[n++] = (struct in_group){ t->member[i].stat.pgid,
-			    (uint32_t)i };
+	for (i = 0; i < t->n && n < t->live; i++) {
+		m = &t->member[i];
+		if (!m->dead && (m->pidfd < 0 || (m->told & TOLD_KILL) == 0))
+			g[n++] = (struct in_group){ m->stat.pgid, (uint32_t)i };
+	}
 	qsort(g, n, sizeof *g, compare_groups);
-	for (i = 0; i < n; i++)
+	for (i = 0; i < n; i++) {
+		m = &t->member[g[i].i];
 		if (i == 0 || g[i].pgid != g[i - 1].pgid || r == -ESRCH)
 			r = tree_signal_group(t, g[i].i, SIGKILL);
+		if (r == 0 && m->pidfd < 0)
+			m->told |= TOLD | TOLD_KILL;
+	}
 	free(g);
 }
 

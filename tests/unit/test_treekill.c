@@ -26,6 +26,9 @@ struct felling {
 	bool		 deaf;			/* all of them get none */
 	bool		 hung;			/* and are in state D */
 	int		 open_error;
+	pid_t		 killed[32];		/* groups, SIGKILL was sent to */
+	size_t		 nkilled;
+	unsigned	 alone;			/* told by number though in one */
 	pid_t		 order[512], up[512];	/* who was told, his parent */
 	size_t		 norder;
 	struct loop_timer later;
@@ -76,11 +79,25 @@ fake_send(void *arg, int pidfd, int signo, unsigned flags)
 	return tree_kernel.send(NULL, pidfd, signo, flags);
 }
 
+/* A number may be somebody else's as soon as its group got SIGKILL. */
+static void
+note_kill(struct felling *f, pid_t pid)
+{
+	size_t	i;
+
+	if (pid < 0 && f->nkilled < ARRAY_LEN(f->killed))
+		f->killed[f->nkilled++] = -pid;
+	for (i = 0; pid > 0 && i < f->nkilled; i++)
+		f->alone += getpgid(pid) == f->killed[i];
+}
+
 static int
 fake_kill(void *arg, pid_t pid, int signo)
 {
 	struct felling	*f = arg;
 
+	if (signo == SIGKILL)
+		note_kill(f, pid);
 	assert_true(pid > 1 || pid < -1);
 	assert_true(pid != getpid() && pid != f->g.shim);
 	if (f->deaf || (f->denied != 0 && pid < 0))
@@ -258,6 +275,8 @@ K4_without_pidfds_it_takes_a_tick(void **state)
 		f.spec.grace_ms = shapes[i].grace;
 		fell(&f);
 		assert_int_equal(f.result.phase, shapes[i].phase);
+		assert_int_equal(f.alone, 0);
+		assert_true(f.nkilled > 0 || f.result.phase == TREEKILL_TERM);
 		clear(&f);
 	}
 }
