@@ -190,6 +190,11 @@ def orphans():
         yield binary
 
 
+def children_of(pid):
+    with open("/proc/%d/task/%d/children" % (pid, pid)) as f:
+        return len(f.read().split())
+
+
 class Typist:
     """typist.py on this daemon, for as long as the with block lasts."""
 
@@ -208,7 +213,7 @@ class Typist:
         out, _ = self.proc.communicate(timeout=60)
         if exc[0] is None:
             ours, theirs = json.loads(out)
-            self.keys, self.worst = len(ours), max(ours) * 1e3
+            self.ms = sorted(s * 1e3 for s in ours)
             self.control = max(theirs) * 1e3
 
 
@@ -246,6 +251,7 @@ def test_Z1_Z2_Z3_N13_ten_thousand_orphans_end(start, orphans, way, spread_ms):
     codes = {}
     with d.stub() as stub:
         t = many_orphans(stub, orphans, spread_ms)
+        assert children_of(d.pid) >= ORPHANS
         with Typist(d) as typist:
             t.send(input=b"go\n")
             waiters = await_statuses(stub, codes)
@@ -257,16 +263,18 @@ def test_Z1_Z2_Z3_N13_ten_thousand_orphans_end(start, orphans, way, spread_ms):
             assert t.messages[-1].exit_code == 0
     assert codes == {i: i + 1 for i in range(WAITERS)}
     print("%d keys, worst %.1f ms; without us %.1f ms; %d zombies" % (
-        typist.keys, typist.worst, typist.control, zombies))
+        len(typist.ms), typist.ms[-1], typist.control, zombies))
     harness.eventually(lambda: not harness.zombies_of(d.pid), "no zombies")
     if typist.control >= LATE_MS:
         pytest.skip("a terminal without us waited %.0f ms, too"
                     % typist.control)
     assert zombies == 0
     # At one moment: thousands stand in line for the processor, and any
-    # terminal of this machine, the kernel's worker for it included, with them.
+    # terminal of this machine, the kernel's worker for it included, with
+    # them.  That lasts for one key press, or two.
+    assert typist.ms[len(typist.ms) * 95 // 100] < LATE_MS
     if spread_ms > 0:
-        assert typist.worst < LATE_MS
+        assert typist.ms[-1] < LATE_MS
 
 
 def test_T22_signals_as_pid_1(start):
