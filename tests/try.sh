@@ -7,7 +7,7 @@ set -eu
 
 build=${1:-$(dirname "$0")/../build}
 dir=$(mktemp -d "${TMPDIR:-/tmp}/k8shell-try.XXXXXX")
-pid= shell=
+pid= shell= before=
 
 clean_up() {
 	trap - EXIT INT TERM HUP
@@ -64,17 +64,31 @@ kbox() {
 	"$build/kbox" --run-dir "$dir/run" "$@"
 }
 
+# As it would be typed; no word here has a quote of that kind in it.
+say() {
+	printf '%s' "$1"
+	shift
+	for word; do
+		case $word in
+		*[!A-Za-z0-9_./-]*) printf " '%s'" "$word" ;;
+		*) printf ' %s' "$word" ;;
+		esac
+	done
+	echo
+}
+
 # check STATUS COMMAND...: shows a command, runs it, expects its status.
 check() {
 	want=$1
 	shift
-	echo "\$ $*"
+	say "\$${before:+ $before |}" "$@"
 	got=0
 	"$@" || got=$?
 	if [ "$got" != "$want" ]; then
 		echo "try: exit status $got instead of $want" >&2
 		exit 1
 	fi
+	[ "$got" = 0 ] || echo "(exit status $got)"
 }
 
 show() {
@@ -85,10 +99,14 @@ show() {
 
 echo "k8shelld runs as pid $pid and serves $dir/run/grpc.sock"
 show 0 . 'echo "hello from pid $$, as $(id -un 2>/dev/null || id -u), in $PWD"'
-show 3 . 'echo "exit codes arrive:"; exit 3'
-echo "hello, pipe" | show 0 . 'tr a-z A-Z'
+show 3 . 'echo "exit codes arrive"; exit 3'
+before="echo 'hello, pipe'"
+echo 'hello, pipe' | show 0 . 'tr a-z A-Z'
+before=
 show 0 -tt . 'echo "with a terminal: $(tty)"; stty size'
+before='echo '\''echo "a login shell: $0, session $K8SHELL_SESSION_ID"'\'
 echo 'echo "a login shell: $0, session $K8SHELL_SESSION_ID"' | show 0 -T .
+before=
 check 0 kbox run -d --id tick 'echo tick; sleep 60 & wait'
 check 0 kbox wait tick --log tick --timeout 10s
 check 0 kbox ps

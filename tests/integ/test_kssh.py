@@ -889,7 +889,7 @@ def test_try_without_a_terminal_gives_a_tour(try_env):
     text = r.stdout.decode()
     assert os.listdir(home) == []
     assert (r.returncode, r.stderr) == (0, b""), r.stderr.decode()
-    for words in ("hello from pid", "exit codes arrive", "HELLO, PIPE",
+    for words in ("hello from pid", "\n(exit status 3)\n", "HELLO, PIPE",
                   "with a terminal: /dev/pts/", "a login shell: ",
                   "\ntick  running ", "\ntick has ended, exit status 143\n",
                   "memory of the daemon: ", "Stopped; nothing is left"):
