@@ -64,6 +64,17 @@ kbox_jobs_get(struct kbox *k, const struct value **list)
 	return r;
 }
 
+const struct value *
+kbox_job_get(struct kbox *k, const char *id)
+{
+	struct kbox_request	 q = { .method = "GET", .quiet = true };
+	struct kbox_answer	 a;
+
+	q.target = kbox_route(k, "jobs", id, "");
+	return q.target != NULL && kbox_call(k, &q, &a) == KBOX_OK ?
+	    value_parse(k, &a) : NULL;
+}
+
 bool
 kbox_job_is(const struct kbox_job *j, enum kbox_jobs_which which)
 {
@@ -130,16 +141,22 @@ kbox_job_look(struct kbox *k, const char *word, enum kbox_jobs_which which,
 }
 
 int
+kbox_job_none(struct kbox *k, const char *word)
+{
+	int	r = kbox_fail(k, KBOX_NOT_FOUND, "there is no job \"%s\"",
+		    word);
+
+	kbox_hint("kbox ps --all lists them");
+	return r;
+}
+
+int
 kbox_job_find(struct kbox *k, const char *word, enum kbox_jobs_which which,
     const char **id)
 {
 	int	r = kbox_job_look(k, word, which, id);
 
-	if (r != KBOX_OK || *id != NULL)
-		return r;
-	r = kbox_fail(k, KBOX_NOT_FOUND, "there is no job \"%s\"", word);
-	kbox_hint("kbox ps --all lists them");
-	return r;
+	return r != KBOX_OK || *id != NULL ? r : kbox_job_none(k, word);
 }
 
 /* ---- ps ---- */

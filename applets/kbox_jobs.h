@@ -13,7 +13,8 @@
 
 struct kbox_job {
 	const char	*id, *status, *reason;	/* "" where not said */
-	const char	*command;	/* one line, however it was given */
+	const char	*command;	/* words with blanks between, or many
+					 * lines */
 	bool		 ended;		/* its status is final */
 	uint64_t	 lingering;	/* processes it has left */
 	const struct value *value;
@@ -25,6 +26,8 @@ void	 kbox_job_read(const struct value *v, struct kbox_job *j);
 int	 kbox_jobs_get(struct kbox *k, const struct value **list);
 /* The same; *list is NULL, and nothing said, if the daemon has no jobs. */
 int	 kbox_jobs_try(struct kbox *k, const struct value **list);
+/* One by its whole id, as it is now.  NULL, and nothing said: there is none. */
+const struct value *kbox_job_get(struct kbox *k, const char *id);
 
 /* Those whose ids are looked at first when a start of one is given. */
 enum kbox_jobs_which { KBOX_JOBS_ANY, KBOX_JOBS_LIVE, KBOX_JOBS_ENDED };
@@ -41,6 +44,8 @@ int	 kbox_job_find(struct kbox *k, const char *word,
 /* The same, but says nothing if there is none: *id is NULL then. */
 int	 kbox_job_look(struct kbox *k, const char *word,
 	    enum kbox_jobs_which which, const char **id);
+/* Says so: KBOX_NOT_FOUND. */
+int	 kbox_job_none(struct kbox *k, const char *word);
 
 /*
  * A request about many jobs, answered with how many it was.  *v is that answer,
@@ -102,8 +107,6 @@ struct kbox_copy {
  * such file, or it is written so fast that nobody can say what is in it.
  */
 bool	 kbox_joblog_copy(struct kbox *k, const char *id, struct kbox_copy *c);
-/* Whether the daemon knows a log file of it. */
-bool	 kbox_joblog_is_kept(struct kbox *k, const char *id);
 /* All of the log file in our home of a job the daemon has forgotten. */
 bool	 kbox_joblog_forgotten(struct kbox *k, const char *id,
 	    struct kbox_copy *c);

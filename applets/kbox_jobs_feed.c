@@ -159,7 +159,8 @@ on_truncated(struct kbox_feed *f, const struct value *v)
 	    !kbox_joblog_copy(f->k, f->id, &c)) {
 		(void)kbox_fail(f->k, 0, "what came before event %llu is "
 		    "forgotten", (unsigned long long)value_count(v, "first"));
-		if (f->id != NULL && kbox_joblog_is_kept(f->k, f->id))
+		if (f->id != NULL && value_text(kbox_job_get(f->k, f->id),
+		    "log_file")[0] != '\0')
 			kbox_hint("the log file has more; kbox ps ID says "
 			    "where it is");
 		return true;
@@ -345,14 +346,10 @@ refuse_others(struct kbox *k)
 static bool
 has_ended(struct kbox *k, const char *id)
 {
-	struct kbox_request	 q = { .method = "GET", .quiet = true };
-	struct kbox_answer	 a;
-	const struct value	*v;
+	const struct value	*v = kbox_job_get(k, id);
 	struct kbox_job		 j;
 
-	if ((q.target = kbox_route(k, "jobs", id, "")) == NULL ||
-	    kbox_call(k, &q, &a) != KBOX_OK ||
-	    (v = value_parse(k, &a)) == NULL)
+	if (v == NULL)
 		return false;
 	kbox_job_read(v, &j);
 	return j.ended;
@@ -381,7 +378,6 @@ show_file(struct kbox *k, struct kbox_feed *f)
 	struct kbox_copy	c = {
 		.put = put_piece, .arg = f, .wake = &wake
 	};
-	int			r;
 
 	if (wants_all(k) && kbox_joblog_forgotten(k, k->words[0], &c)) {
 		(void)kbox_fail(k, 0, "the daemon has no job \"%s\" any more: "
@@ -390,10 +386,7 @@ show_file(struct kbox *k, struct kbox_feed *f)
 		    "standard output: %s", strerror(f->error)) :
 		    f->gone ? KBOX_EXACT(128 + SIGPIPE) : KBOX_OK;
 	}
-	r = kbox_fail(k, KBOX_NOT_FOUND, "there is no job \"%s\"",
-	    k->words[0]);
-	kbox_hint("kbox ps --all lists them");
-	return r;
+	return kbox_job_none(k, k->words[0]);
 }
 
 int

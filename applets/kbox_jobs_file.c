@@ -91,17 +91,6 @@ are_same(const struct stat *a, const struct stat *b)
 	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
-static const struct value *
-ask(struct kbox *k, const char *id)
-{
-	struct kbox_request	 q = { .method = "GET", .quiet = true };
-	struct kbox_answer	 a;
-
-	q.target = kbox_route(k, "jobs", id, "");
-	return q.target != NULL && kbox_call(k, &q, &a) == KBOX_OK ?
-	    value_parse(k, &a) : NULL;
-}
-
 /*
  * Where newer begins, of what had been said some time between its opening and
  * now.  It is at its path still, so it was all that time: then the file had at
@@ -128,7 +117,7 @@ place(struct logfile *f, uint64_t said)
 static bool
 find(struct kbox *k, const char *id, struct logfile *f)
 {
-	const struct value	*v = ask(k, id);
+	const struct value	*v = kbox_job_get(k, id);
 	int			 tries;
 
 	*f = (struct logfile){ .path = value_text(v, "log_file"),
@@ -136,7 +125,7 @@ find(struct kbox *k, const char *id, struct logfile *f)
 	if (f->path[0] == '\0')
 		return false;
 	for (tries = 0; v != NULL && tries < FIND_TRIES; tries++) {
-		if (open_both(k, f) && (v = ask(k, id)) != NULL &&
+		if (open_both(k, f) && (v = kbox_job_get(k, id)) != NULL &&
 		    place(f, value_count(v, "bytes_out"))) {
 			if (f->base == 0 && f->older != -1) {
 				close(f->older);	/* an earlier job's */
@@ -238,10 +227,8 @@ kbox_joblog_copy(struct kbox *k, const char *id, struct kbox_copy *c)
 	struct logfile	f;
 	uint64_t	first;
 
-	if (!find(k, id, &f)) {
-		close_both(&f);
+	if (!find(k, id, &f))
 		return false;
-	}
 	first = f.older != -1 ? f.base - JOBFILE_SIZE_MAX : f.base;
 	if (c->at < first) {
 		c->missing = (first < c->to ? first : c->to) - c->at;
@@ -250,12 +237,6 @@ kbox_joblog_copy(struct kbox *k, const char *id, struct kbox_copy *c)
 	copy(k, &f, c);
 	close_both(&f);
 	return true;
-}
-
-bool
-kbox_joblog_is_kept(struct kbox *k, const char *id)
-{
-	return value_text(ask(k, id), "log_file")[0] != '\0';
 }
 
 bool
