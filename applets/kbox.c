@@ -422,7 +422,8 @@ show_all(void)
 	show_options(common, NULL);
 	printf("\nexit status: 0 done, 1 failed, 2 wrong usage, 3 not found, "
 	    "4 daemon not\nreachable, 5 API server needed, 6 refused, "
-	    "130 interrupted;\nof run and wait the job's own, see their help\n");
+	    "130 interrupted;\nof run and wait the job's own, see their "
+	    "help\n");
 }
 
 static int

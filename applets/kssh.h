@@ -63,7 +63,7 @@ struct kssh {
 	char			 candidates[256];	/* some of them */
 	int			 refusal;	/* AcquireSession's reason */
 	enum kssh_fate		 fate;
-	struct vt		 vt;		/* what it made of our terminal */
+	struct vt		 vt;		/* what our terminal is now */
 	char			 last[256];	/* start of the last output */
 	char			 words[1024];	/* said at the very end */
 	char			*bearer;	/* "Bearer ..." or NULL */

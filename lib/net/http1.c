@@ -301,7 +301,8 @@ head_end(struct http1 *h)
 	if (!h->request && h->status < 200)
 		return interim(h);
 	h->left = h->length;
-	if (h->no_body || (h->request && !h->chunked && !h->has_length) || h->status == 204 || h->status == 304)
+	if (h->no_body || (h->request && !h->chunked && !h->has_length) ||
+	    h->status == 204 || h->status == 304)
 		h->state = HTTP1_ENDED;
 	else if (h->chunked)
 		h->state = HTTP1_CHUNK_SIZE;

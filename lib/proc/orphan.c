@@ -141,7 +141,7 @@ add_patterns(struct orphans *o, const struct orphan_options *opt)
 	return r;
 }
 
-/* -- the child: what may hang its reader ------------------------------------ */
+/* -- the child: what may hang its reader ---------------------------------- */
 
 /*
  * Root without CAP_SYS_PTRACE, as in most containers, may not look into a

@@ -4,7 +4,8 @@
  * The scrollback comes first, then what the shell says; Ctrl+A d, or losing
  * the connection, detaches.  Bytes that came behind the request are typed
  * (T26).  Nothing is read from a client whose bytes the shell doesn't take, so
- * what was read gets there, and if he leaves, the rest does.  Source: spec/rest-kbox.md 1.13.
+ * what was read gets there, and if he leaves, the rest does.
+ * Source: spec/rest-kbox.md 1.13.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -83,8 +83,8 @@ struct rest_conn {
 	bool		 begun;		/* bytes of a request have arrived */
 	bool		 lasting;	/* counted there, not in nconns */
 	bool		 full;		/* the answer: later, perhaps */
-	bool		 keep;		/* another request may follow; once
-					 * the head says so, it is not lasting */
+	bool		 keep;		/* another request may follow; not
+					 * lasting, once the head says so */
 	bool		 eof;		/* the peer sends no more */
 	bool		 left;		/* unread bytes are in conn's buffer */
 	bool		 tail;		/* the end of a stream is still owed */

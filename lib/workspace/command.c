@@ -138,7 +138,8 @@ shells(const struct account *a, const char *wanted, const char **out)
 	size_t		 i, n = 0;
 
 	for (i = 0; i < ARRAY_LEN(all); i++) {
-		if (all[i][0] == '\0' || (n > 0 && strcmp(all[i], out[n - 1]) == 0))
+		if (all[i][0] == '\0' ||
+		    (n > 0 && strcmp(all[i], out[n - 1]) == 0))
 			continue;
 		if (account_shell_usable(all[i]))
 			out[n++] = all[i];

@@ -247,7 +247,7 @@ session_attach(struct session *ss, const struct session_attach *at)
 	return take(ss, at);
 }
 
-/* -- ended before anybody came ---------------------------------------------- */
+/* -- ended before anybody came -------------------------------------------- */
 
 static struct session *
 oldest_lingering(struct sessions *s)
@@ -301,7 +301,7 @@ session_unexpect(struct session *ss)
 	ss->expected = false;
 }
 
-/* -- attached ---------------------------------------------------------------- */
+/* -- attached ------------------------------------------------------------- */
 
 bool
 session_replay_flush(struct session *ss)

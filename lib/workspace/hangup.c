@@ -86,7 +86,7 @@ holds_session(struct hangup *h)
 	return false;
 }
 
-/* -- what came later, and the group ------------------------------------------ */
+/* -- what came later, and the group --------------------------------------- */
 
 /*
  * Without a pidfd only a child of ours is surely who he was: his number is his
@@ -167,7 +167,7 @@ on_step(void *arg)
 		hangup_free(h);
 }
 
-/* -- interface --------------------------------------------------------------- */
+/* -- interface ------------------------------------------------------------ */
 
 static int
 hangup_create(struct hangup **out, struct loop *l, pid_t leader)

@@ -129,8 +129,8 @@ on_started(void *arg, enum child_stage stage, int err, const char *path,
 	}
 	ss->state = SESSION_LIVE;
 	ss->shell = strdup(path);
-	snprintf(ss->stream.params, sizeof ss->stream.params, "cmd=%.200s, pid=%d",
-	    path, (int)task_pid(ss->task));
+	snprintf(ss->stream.params, sizeof ss->stream.params,
+	    "cmd=%.200s, pid=%d", path, (int)task_pid(ss->task));
 	log_info("grpc-shell", "session %s: started %s as pid %d", id, path,
 	    (int)task_pid(ss->task));
 	if (ss->client == NULL)
@@ -292,7 +292,8 @@ id_taken(const struct sessions *s, const char *id)
 	const struct session	*ss;
 
 	for (ss = s->list; ss != NULL; ss = ss->next)
-		if (ss->state != SESSION_HUNG_UP && strcmp(ss->stream.id, id) == 0)
+		if (ss->state != SESSION_HUNG_UP &&
+		    strcmp(ss->stream.id, id) == 0)
 			return true;
 	return false;
 }

@@ -24,7 +24,7 @@ static const struct {
 	{ 1, false },		/* application cursor keys */
 	{ 7, true },		/* autowrap */
 	{ 25, true },		/* cursor visible */
-	{ 47, false }, { 1047, false }, { 1049, false },	/* other screen */
+	{ 47, false }, { 1047, false }, { 1049, false }, /* other screen */
 	{ 66, false },		/* application keypad */
 	{ 1000, false }, { 1002, false }, { 1003, false },	/* mouse */
 	{ 1004, false },	/* focus */

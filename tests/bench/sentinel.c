@@ -91,7 +91,7 @@ dice(unsigned *seed, unsigned n)
 	return (*seed >> 16) % n;
 }
 
-/* -- bystanders ------------------------------------------------------------- */
+/* -- bystanders ----------------------------------------------------------- */
 
 static void
 hit(int signo)
@@ -211,7 +211,7 @@ be_program(const char *name)
 	return 0;
 }
 
-/* -- rounds ----------------------------------------------------------------- */
+/* -- rounds --------------------------------------------------------------- */
 
 static void	begin(struct slot *s);
 
@@ -324,7 +324,7 @@ begin(struct slot *s)
 	w->last = task_pid(s->task);
 }
 
-/* -- all of them ------------------------------------------------------------ */
+/* -- all of them ---------------------------------------------------------- */
 
 /* The one that lives as long as all of it. */
 static void

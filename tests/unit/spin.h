@@ -126,7 +126,7 @@ spin_finish(struct spin *s)
 {
 	loop_timer_clear(&s->deadline);
 	sig_destroy(s->sig);
-	loop_drain(s->loop);		/* what ends by itself, such as hangup */
+	loop_drain(s->loop);	/* who ends by itself, such as hangup */
 	loop_destroy(s->loop);
 	reap_destroy(s->reap);
 	assert_int_equal(spin_count_fds(), s->fds);

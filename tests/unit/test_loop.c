@@ -635,7 +635,8 @@ bounds_rise_and_5_ms_is_one_of_them(void **state)
 
 	(void)state;
 	for (i = 0; i < LOOP_BOUNDS; i++) {
-		assert_true(i == 0 || loop_bounds_us[i] > loop_bounds_us[i - 1]);
+		assert_true(i == 0 ||
+		    loop_bounds_us[i] > loop_bounds_us[i - 1]);
 		found |= loop_bounds_us[i] == 5000;
 	}
 	assert_true(found);

@@ -275,8 +275,8 @@ Z1_orphans_below_it_are_collected(void **state)
 	spin_init(&s, true);
 	spawn_script(&run, &s, CHILD_STREAMS, "i=0; while [ $i -lt 300 ]; do "
 	    "(true & ) ; i=$((i+1)); done; "
-	    "until ! ps -eo stat=,ppid= | grep -q \"^Z.* $PPID\\$\"; do :; done;"
-	    "exit 4");
+	    "until ! ps -eo stat=,ppid= | grep -q \"^Z.* $PPID\\$\"; do :; "
+	    "done; exit 4");
 	shim_end(&run);
 	assert_int_equal(run.exit.value, 4);
 	spin_finish(&s);
@@ -474,8 +474,9 @@ be_daemon(int out)
 {
 	static const char *const argv[] = { NULL, "-c", "trap '' HUP TERM;"
 				    "(setsid env -i sleep 1000 &"
-				    " setsid sh -c 'sleep 1000 & echo $!; wait'&"
-				    " echo $!); echo $$; sleep 1000", NULL };
+				    " setsid sh -c 'sleep 1000 & echo $!;"
+				    " wait'& echo $!); echo $$; sleep 1000",
+				    NULL };
 	struct child_spec	 spec = spec_of(sh, argv, CHILD_STREAMS);
 	struct spin		 s;
 	struct run		 run;

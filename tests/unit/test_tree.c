@@ -463,7 +463,7 @@ without_a_shim_the_mark_tells_whose_it_is(void **state)
 	w.scope.leader = ours;
 	assert_int_equal(walk(&w), 1);
 	tree_finish(&w.t);
-	w.scope.leader = theirs;		/* a number that was the root's */
+	w.scope.leader = theirs;		/* the root's before */
 	assert_int_equal(walk(&w), 0);
 	/* Its shim said that nobody is left. */
 	w.scope.leader = ours;
