@@ -178,7 +178,7 @@ harden(struct daemon *d)
 		log_warn(COMPONENT, "not process 1: orphans of sessions reach "
 		    "us as a subreaper only");
 	if (d->conf.reap_zombies.enabled)
-		(void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+		(void)reap_become_subreaper();
 }
 
 static const char	job_variable[] = "K8SHELL_JOB_ID";

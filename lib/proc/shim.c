@@ -16,6 +16,7 @@
 #include "base/str.h"
 #include "proc/child.h"
 #include "proc/launch.h"
+#include "proc/reap.h"
 #include "proc/shim.h"
 #include "proc/treekill.h"
 
@@ -58,8 +59,7 @@ static bool
 become_shim(const struct shim *s)
 {
 	shut_ears();
-	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == -1 ||
-	    setsid() == -1 || chdir("/") == -1)
+	if (reap_become_subreaper() < 0 || setsid() == -1 || chdir("/") == -1)
 		return false;
 	prctl(PR_SET_PDEATHSIG, ORPHANED, 0, 0, 0);
 	return getppid() == s->parent;
