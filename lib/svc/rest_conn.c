@@ -495,7 +495,6 @@ rest_accept(void *arg, int fd)
 	refused = judge(r, &cred);
 	if ((refused != 0 && r->nrefused >= REST_REFUSED_MAX) ||
 	    (c = conn_new(r, &cred, refused)) == NULL) {
-		r->counts.dropped++;
 		close(fd);
 		return;
 	}

@@ -103,7 +103,7 @@ struct rest_conn {
 };
 
 struct rest_counts {
-	uint64_t	 conns_total, refused_uid, refused_busy, dropped;
+	uint64_t	 conns_total, refused_uid, refused_busy;
 	uint64_t	 refused_lasting;
 	uint64_t	 answers[6];	/* by first digit of the status */
 };
