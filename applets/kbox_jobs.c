@@ -51,8 +51,8 @@ kbox_jobs_try(struct kbox *k, const struct value **list)
 	return KBOX_OK;
 }
 
-int
-kbox_jobs_get(struct kbox *k, const struct value **list)
+static int
+get_list(struct kbox *k, const struct value **list)
 {
 	int	r = kbox_jobs_try(k, list);
 
@@ -126,7 +126,7 @@ kbox_job_look(struct kbox *k, const char *word, enum kbox_jobs_which which,
 	struct search		 s = { .exact = NULL };
 	int			 r;
 
-	if ((r = kbox_jobs_get(k, &list)) != KBOX_OK)
+	if ((r = get_list(k, &list)) != KBOX_OK)
 		return r;
 	look_for(k, list, word, which, &s);
 	if (s.exact == NULL && s.n == 0)
@@ -374,7 +374,7 @@ kbox_ps(struct kbox *k)
 		return r != KBOX_OK ? r : show_one(k, id);
 	}
 	if ((r = check_statuses(k)) != 0 ||
-	    (r = kbox_jobs_get(k, &list)) != KBOX_OK)
+	    (r = get_list(k, &list)) != KBOX_OK)
 		return r;
 	kbox_table_init(&t, columns, ARRAY_LEN(columns));
 	for (v = list->kids; v != NULL; v = v->next) {

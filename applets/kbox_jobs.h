@@ -22,9 +22,10 @@ struct kbox_job {
 
 void	 kbox_job_read(const struct value *v, struct kbox_job *j);
 
-/* All of them, newest first: an array, or null. */
-int	 kbox_jobs_get(struct kbox *k, const struct value **list);
-/* The same; *list is NULL, and nothing said, if the daemon has no jobs. */
+/*
+ * All of them, newest first: an array, or null.  *list is NULL, and nothing
+ * said, if the daemon is from before there were jobs.
+ */
 int	 kbox_jobs_try(struct kbox *k, const struct value **list);
 /* One by its whole id, as it is now.  NULL, and nothing said: there is none. */
 const struct value *kbox_job_get(struct kbox *k, const char *id);
