@@ -421,10 +421,7 @@ def test_identity_with_uid_0_is_refused(tmp_path, home):
 
 def test_runs_without_root_standalone(tmp_path):
     """Any uid, no file needed."""
-    os.chmod(tmp_path, 0o777)
-    for parent in list(tmp_path.parents)[:3]:
-        if str(parent).startswith("/tmp/"):
-            os.chmod(parent, 0o755)
+    harness.let_others_in(tmp_path)
     d = harness.Daemon(tmp_path, config=None, user=harness.UID,
                        env={"HOME": "/tmp"})
     try:
@@ -444,10 +441,7 @@ def test_runs_without_root_standalone(tmp_path):
 def test_T19_root_of_a_user_namespace_without_setgroups(tmp_path):
     """unshare -r, a rootless container of one uid: there is no one else."""
     harness.need_user_namespaces()
-    os.chmod(tmp_path, 0o777)
-    for parent in list(tmp_path.parents)[:3]:
-        if str(parent).startswith("/tmp/"):
-            os.chmod(parent, 0o755)
+    harness.let_others_in(tmp_path)
     d = harness.Daemon(tmp_path, config=None, user=harness.UID,
                        wrapper=["unshare", "-r"], env={"HOME": "/tmp"},
                        args=["--port", "0"])

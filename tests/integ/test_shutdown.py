@@ -183,10 +183,7 @@ def test_shutdown_6_nobody_outside_is_touched(start):
 
 @pytest.fixture
 def standalone(tmp_path):
-    os.chmod(tmp_path, 0o777)
-    for parent in list(tmp_path.parents)[:3]:
-        if str(parent).startswith("/tmp/"):
-            os.chmod(parent, 0o755)
+    harness.let_others_in(tmp_path)
     d = harness.Daemon(tmp_path, config=None, user=harness.UID,
                        env={"HOME": "/tmp"})
     yield d
