@@ -38,6 +38,16 @@ def need_root():
         pytest.skip("needs root to become the workspace user")
 
 
+@pytest.fixture(scope="module")
+def daemon(request, tmp_path_factory, home):
+    """The file's own daemon, of its CONFIG."""
+    d = harness.Daemon(tmp_path_factory.mktemp(request.module.__name__),
+                       config=getattr(request.module, "CONFIG",
+                                      harness.CONFIG))
+    yield d
+    d.stop()
+
+
 @pytest.fixture
 def jobs(daemon):
     """The jobs of the file's own daemon; none is left behind."""

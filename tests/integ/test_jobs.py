@@ -22,12 +22,15 @@ from rest import Raw
 PID_1 = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
 
 
-@pytest.fixture(scope="module")
-def daemon(tmp_path_factory, home):
-    d = harness.Daemon(tmp_path_factory.mktemp("jobs"), config=harness.CONFIG
-                       + "shells:\n  allowSessionDetach: true\n")
-    yield d
-    d.stop()
+CONFIG = harness.CONFIG + "shells:\n  allowSessionDetach: true\n"
+
+
+def own_daemon(start, folder):
+    """A standalone one of the workspace user, who has folder; its jobs."""
+    d = start(config=None, user=harness.UID,
+              args=["--run-dir", folder + "/run"],
+              env={"HOME": folder, "PATH": os.environ["PATH"]})
+    return d, Jobs(folder + "/run/k8shelld.sock")
 
 
 @pytest.fixture
@@ -1255,12 +1258,8 @@ def limit(d, name, value, **who):
 
 
 def test_T28_a_start_without_a_process_is_refused_and_costs_nothing(start):
-    with rest.public_folder(0o777) as folder:
-        os.chmod(folder, 0o1777)
-        d = start(config=None, user=harness.UID,
-                  args=["--run-dir", folder + "/run"],
-                  env={"HOME": folder, "PATH": os.environ["PATH"]})
-        jobs = Jobs(folder + "/run/k8shelld.sock")
+    with rest.public_folder(0o1777) as folder:
+        d, jobs = own_daemon(start, folder)
         first = jobs.start("sleep 100")
         fds = d.fds()
         limit(d, "nproc", "1:", user=harness.UID)
@@ -1321,13 +1320,8 @@ def test_T9_others_are_refused(start):
 # -- standalone ---------------------------------------------------------------------------
 
 def test_standalone_as_a_user_of_no_privilege(start):
-    with rest.public_folder(0o777) as folder:
-        os.chmod(folder, 0o1777)
-        d = start(config=None, user=harness.UID,
-                  args=["--run-dir", folder + "/run"],
-                  env={"HOME": folder, "PATH": os.environ["PATH"]})
-        path = folder + "/run/k8shelld.sock"
-        jobs = Jobs(path)
+    with rest.public_folder(0o1777) as folder:
+        d, jobs = own_daemon(start, folder)
         id = jobs.start("id -u; setsid sleep 100 & echo pid $!; sleep 100")
         pid = jobs.pids(id, 1)[0]
         assert jobs.raw(id).startswith(b"%d\n" % harness.UID)
@@ -1367,10 +1361,7 @@ def powerful():
 
 def test_K12_who_is_not_ours_to_kill_is_told_and_others_die(start, powerful):
     folder, path = powerful
-    d = start(config=None, user=harness.UID,
-              args=["--run-dir", folder + "/run"],
-              env={"HOME": folder, "PATH": os.environ["PATH"]})
-    jobs = Jobs(folder + "/run/k8shelld.sock")
+    d, jobs = own_daemon(start, folder)
     # A member: the job ends, and says who lives on.
     id = jobs.start(path + " & echo pid $!; sleep 100 & echo pid $!; wait")
     jobs.until(id, "root")

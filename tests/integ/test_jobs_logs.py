@@ -22,13 +22,6 @@ MiB = 1024 * 1024
 LOGS = ".local/state/k8shell/jobs"
 
 
-@pytest.fixture(scope="module")
-def daemon(tmp_path_factory, home):
-    d = harness.Daemon(tmp_path_factory.mktemp("jobs"))
-    yield d
-    d.stop()
-
-
 def healthy(jobs):
     id = jobs.start("echo fine")
     jobs.wait(id)

@@ -21,13 +21,6 @@ shells:
 """
 
 
-@pytest.fixture(scope="module")
-def daemon(tmp_path_factory, home):
-    d = harness.Daemon(tmp_path_factory.mktemp("rest"), config=CONFIG)
-    yield d
-    d.stop()
-
-
 @pytest.fixture
 def path(daemon):
     yield daemon.rest_sock

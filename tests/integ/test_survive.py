@@ -33,13 +33,6 @@ limits:
 """
 
 
-@pytest.fixture(scope="module")
-def daemon(tmp_path_factory, home):
-    d = harness.Daemon(tmp_path_factory.mktemp("survive"), config=CONFIG)
-    yield d
-    d.stop()
-
-
 @pytest.fixture(autouse=True)
 def nothing_is_left(daemon):
     yield

@@ -23,13 +23,6 @@ from test_rest_shells import Sitting
 CONFIG = harness.CONFIG + "shells:\n  allowSessionDetach: true\n"
 
 
-@pytest.fixture(scope="module")
-def daemon(tmp_path_factory, home):
-    d = harness.Daemon(tmp_path_factory.mktemp("scenes"), config=CONFIG)
-    yield d
-    d.stop()
-
-
 @pytest.fixture
 def kbox(daemon):
     # A job starts where we are, and this folder may be ours alone.
