@@ -104,31 +104,32 @@ fake_step(void *arg, enum tree_step step, pid_t pid)
 	w->happens(w);
 }
 
+/* Up to grove_ready(), if they wait for it. */
 static inline void
-plant_some(struct world *w, enum grove_shape shape, int n, unsigned how)
+sow(struct world *w, enum grove_shape shape, int n, unsigned how)
 {
 	memset(w, 0, sizeof *w);
 	w->sys = (struct tree_sys){ "", fake_open, fake_send, fake_kill,
 	    fake_stat, fake_step, w, UINT64_MAX / 2 };
 	assert_true(grove_begin(&w->g, shape, n, how));
+	w->scope = (struct tree_scope){ .shim = w->g.shim, .sys = &w->sys };
+}
+
+static inline void
+plant_some(struct world *w, enum grove_shape shape, int n, unsigned how)
+{
+	sow(w, shape, n, how);
 	assert_true(grove_ready(&w->g));
-	w->scope.shim = w->g.shim;
-	w->scope.sys = &w->sys;
 }
 
 /* All of it bears a mark. */
 static inline void
 plant_marked(struct world *w, enum grove_shape shape, int n, uint64_t mark)
 {
-	memset(w, 0, sizeof *w);
-	w->sys = (struct tree_sys){ "", fake_open, fake_send, fake_kill,
-	    fake_stat, fake_step, w, UINT64_MAX / 2 };
-	assert_true(grove_begin(&w->g, shape, n, GROVE_HOLD));
-	w->g.sh->mark = mark;
+	sow(w, shape, n, GROVE_HOLD);
+	w->g.sh->mark = w->scope.mark = mark;
 	w->g.sh->hold = false;
 	assert_true(grove_ready(&w->g));
-	w->scope = (struct tree_scope){ .shim = w->g.shim, .mark = mark,
-	    .sys = &w->sys };
 }
 
 static inline void
