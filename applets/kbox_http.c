@@ -17,9 +17,8 @@
 #include "loop/loop.h"
 #include "net/http1.h"
 #include "net/listen.h"
+#include "svc/rest.h"
 
-#define SYSTEM_SOCKET	"/var/run/k8shelld.sock"
-#define SOCKET_NAME	"k8shelld.sock"
 #define HEAD_MAX	8192u
 #define READ_MAX	(32u * 1024)
 #define BODY_MAX	(64u * 1024 * 1024)	/* collected in memory */
@@ -49,14 +48,15 @@ find_socket(struct kbox *k, const char **why)
 		return try_socket(k, kbox_printf(k, "%s",
 		    k->values[OPT_SOCKET]));
 	if (k->values[OPT_RUN_DIR] != NULL)
-		return try_socket(k, kbox_printf(k, "%s/" SOCKET_NAME,
+		return try_socket(k, kbox_printf(k, "%s/" REST_SOCKET_NAME,
 		    k->values[OPT_RUN_DIR]));
-	first = kbox_printf(k, SYSTEM_SOCKET);
+	first = kbox_printf(k, REST_SOCKET_PATH);
 	if ((fd = try_socket(k, first)) >= 0 ||
 	    rundir_default(dir, sizeof dir) < 0)
 		return fd;
 	if ((second = rundir_check(dir, why)) == 0)
-		second = try_socket(k, kbox_printf(k, "%s/" SOCKET_NAME, dir));
+		second = try_socket(k, kbox_printf(k, "%s/" REST_SOCKET_NAME,
+		    dir));
 	else
 		k->socket = kbox_printf(k, "%s", dir);
 	if (second < 0 && second != -ENOENT && fd == -ENOENT)

@@ -13,7 +13,6 @@
 
 #define SIGNAL_MAX	64
 #define SHELL_MS	30000	/* SIGHUP, patience, SIGKILL */
-#define GRACE_MS	5000	/* the daemon's own */
 #define SPARE_MS	30000	/* SIGKILL may take a while, too */
 
 struct target {
@@ -154,6 +153,15 @@ order_json(const struct killing *x)
 	return kbox_printf(k, "%s}", body);
 }
 
+/* They have all of the grace, unless --timeout says something else. */
+static void
+be_patient(const struct killing *x)
+{
+	if (x->k->values[OPT_TIMEOUT] == NULL)
+		x->k->timeout_ms = (uint32_t)(x->grace_ms >= 0 ? x->grace_ms :
+		    TREEKILL_GRACE_MS) + SPARE_MS;
+}
+
 /* ---- how it went ---- */
 
 /* "123 dd (state D: ...), 124 sudo (not permitted)": who could not be killed;
@@ -245,9 +253,7 @@ kill_job(const struct killing *x, const struct target *t)
 	if ((q.body = order_json(x)) == NULL ||
 	    (q.target = kbox_route(k, "jobs", t->id, "/kill")) == NULL)
 		return KBOX_USAGE;
-	if (k->values[OPT_TIMEOUT] == NULL)
-		k->timeout_ms = (uint32_t)(x->grace_ms >= 0 ? x->grace_ms :
-		    GRACE_MS) + SPARE_MS;
+	be_patient(x);
 	if ((r = kbox_call(k, &q, &a)) != KBOX_OK)
 		return r;
 	if ((v = value_parse(k, &a)) == NULL)
@@ -324,9 +330,7 @@ kill_all(const struct killing *x)
 	buf_finish(&body);
 	if (r < 0)
 		return kbox_fail(k, KBOX_USAGE, "--session is too long");
-	if (k->values[OPT_TIMEOUT] == NULL)
-		k->timeout_ms = (uint32_t)(x->grace_ms >= 0 ? x->grace_ms :
-		    GRACE_MS) + SPARE_MS;
+	be_patient(x);
 	if ((r = kbox_jobs_bulk(k, &q, &v)) != KBOX_OK || v == NULL)
 		return r;
 	n = value_count(v, "killed");

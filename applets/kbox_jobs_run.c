@@ -14,9 +14,10 @@
 #include "applets/kbox_text.h"
 #include "base/str.h"
 #include "proc/treekill.h"
+#include "svc/rest.h"
 
-#define BODY_MAX	(64u * 1024)	/* as the daemon has it */
 #define FORWARD_MS	5000
+#define FORWARD_MEM_MAX	(1024u * 1024)	/* one question, its answer */
 #define CANNOT_START	"cannot start: "	/* stage: name: reason */
 #define PATIENCE	3		/* Ctrl-C: asks, kills, leaves */
 
@@ -105,7 +106,7 @@ make_body(struct kbox *k, bool detached, char **text)
 	struct buf	body;
 	int		r;
 
-	buf_init(&body, BODY_MAX);
+	buf_init(&body, REST_BODY_MAX);
 	json_out_init(&o, &body);
 	if ((r = put_job(k, &o, detached)) == 0)
 		*text = kbox_printf(k, "%.*s", (int)body.len,
@@ -196,7 +197,7 @@ forward(struct run *r, int sig)
 		return;
 	}
 	quick.timeout_ms = FORWARD_MS;
-	arena_init(&quick.arena, (size_t)BODY_MAX * 16);
+	arena_init(&quick.arena, FORWARD_MEM_MAX);
 	q.target = kbox_route(&quick, "jobs", r->id, "/kill");
 	q.body = kbox_printf(&quick, "{%s,\"wait\":false}",
 	    order_for(sig, r->interrupts));

@@ -6,8 +6,8 @@
 
 #include "applets/kbox_jobs.h"
 #include "base/str.h"
+#include "svc/rest.h"
 
-#define BODY_MAX	(64u * 1024)	/* as the daemon has it */
 #define SPARE_MS	10000		/* what the daemon may be late */
 
 struct waiting {
@@ -147,7 +147,7 @@ make_body(const struct waiting *w, char **text)
 	struct buf	body;
 	int		r;
 
-	buf_init(&body, BODY_MAX);
+	buf_init(&body, REST_BODY_MAX);
 	json_out_init(&o, &body);
 	if ((r = put_condition(w, &o)) == 0)
 		*text = kbox_printf(w->k, "%.*s", (int)body.len,

@@ -12,8 +12,8 @@
 #include "applets/kssh_tty.h"
 #include "base/buf.h"
 #include "base/str.h"
+#include "svc/rest.h"
 
-#define BODY_MAX	(64u * 1024)
 
 /* ---- shell ---- */
 
@@ -112,7 +112,7 @@ start(struct kbox *k, struct kbox_answer *a)
 	struct buf		 body;
 	int			 r;
 
-	buf_init(&body, BODY_MAX);
+	buf_init(&body, REST_BODY_MAX);
 	json_out_init(&o, &body);
 	if ((r = put_start(k, &o)) == 0) {
 		q.body = kbox_printf(k, "%.*s", (int)body.len,
