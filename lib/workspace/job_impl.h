@@ -63,7 +63,7 @@ struct job {
 };
 
 struct jobs {
-	struct loop	*loop;			/* borrowed, all three */
+	struct loop	*loop;			/* borrowed, all four */
 	struct reap	*reap;
 	const char	*shim;			/* program */
 	const struct rlimit *nofile;

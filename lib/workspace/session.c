@@ -387,7 +387,7 @@ session_signal(struct session *ss, int signo)
 void
 session_hang_up(struct session *ss)
 {
-	task_signal_session(ss->task);
+	task_hang_up_session(ss->task);
 }
 
 static int

@@ -94,7 +94,7 @@ struct session *session_lingering(struct sessions *s, const char *id);
 void	 session_unexpect(struct session *ss);
 /* To the shell's group; its client hears of the end as of any other. */
 int	 session_signal(struct session *ss, int signo);
-/* The same with all of its session: task_signal_session(). */
+/* SIGHUP to all of its session: task_hang_up_session(). */
 void	 session_hang_up(struct session *ss);
 
 /*

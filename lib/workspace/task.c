@@ -607,7 +607,7 @@ task_signal(struct task *t, int signo)
 }
 
 void
-task_signal_session(struct task *t)
+task_hang_up_session(struct task *t)
 {
 	if (t->state == STARTING)
 		(void)task_signal(t, SIGHUP);

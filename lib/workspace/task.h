@@ -85,7 +85,7 @@ int	 task_signal(struct task *t, int signo);	/* the group */
  * of those, who stays is killed (hangup.h).  All else goes on, so that its
  * client hears of the end.
  */
-void	 task_signal_session(struct task *t);
+void	 task_hang_up_session(struct task *t);
 int	 task_resize(struct task *t, uint32_t cols, uint32_t rows);
 /* SIGWINCH to who is in the foreground, though the size stays. */
 int	 task_redraw(struct task *t);
